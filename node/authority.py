@@ -1,0 +1,106 @@
+"""This node's own authority: who it is, its signers, its ledger, its pinned peers.
+
+`office` and `exchange` are given one of these; it is where a document is signed and recorded.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from node.clock import Clock, seconds
+from node.config import Config
+from node.documents import SignedDocument
+from node.domain.kinds import Kind
+from node.ids import Authority
+from node.jose.keys import KeySet
+from node.jose.signing import Signers, new_jti, sign_document
+from node.ledger import certificates, entries, streams
+from node.ledger.checkpoints import CheckpointKeeper
+from node.ledger.database import Ledger, Transaction
+from node.peering import PeerBook, open_book
+
+Fault = Callable[[str], None]
+"""Called with the name of each effect before it happens; tests end the process there."""
+
+
+def no_fault(_: str) -> None:
+    """What the shipped command uses."""
+
+
+@dataclass(slots=True)
+class OwnAuthority:
+    """Everything that makes a node the node of its authority. `book` is renewed on reload."""
+
+    config: Config
+    keys: KeySet
+    signers: Signers
+    ledger: Ledger
+    checkpoints: CheckpointKeeper
+    clock: Clock
+    book: PeerBook
+    fault: Fault = no_fault
+
+    @property
+    def name(self) -> Authority:
+        """The authority's code."""
+        return self.config.node.authority
+
+    @property
+    def sandbox(self) -> bool:
+        """Whether this node lives in the sandbox."""
+        return self.config.node.sandbox
+
+    def now_s(self) -> int:
+        """The present second."""
+        return seconds(self.clock.now())
+
+    def reload_peers(self, config: Config) -> None:
+        """Take over a changed `peers.toml`."""
+        self.config = config
+        self.book = self.ledger.write(lambda tx: open_book(tx, config, self.now_s()))
+
+    def sign(
+        self,
+        kind: Kind,
+        aud: Sequence[str],
+        body: Mapping[str, Any],
+        *,
+        iat: int,
+        exp: int | None = None,
+        re: Sequence[str] = (),
+        jti: str | None = None,
+    ) -> SignedDocument:
+        """Sign a document of a kind with the key of its role; members in the protocol's order."""
+        claims: dict[str, Any] = {"iss": self.name, "aud": sorted(aud), "iat": iat}
+        if exp is not None:
+            claims["exp"] = exp
+        claims["jti"] = jti or new_jti()
+        if re:
+            claims["re"] = list(re)
+        if self.sandbox:
+            claims["sandbox"] = True
+        claims["body"] = body
+        return sign_document(self.signers[kind.role], kind.typ, self.name, claims)
+
+    def log(self, tx: Transaction, signed: SignedDocument, kind: str, at_s: int) -> int:
+        """Put a document into the log and bring the read models up to it; returns its index."""
+        index = entries.append(tx, signed, self.checkpoints.origin, at_s)
+        claims = signed.claims
+        certificates.record(
+            tx,
+            kind,
+            iss=signed.iss,
+            aud=claims["aud"][0],
+            doc_id=signed.doc_id,
+            re=claims["re"][0] if claims.get("re") else None,
+            number=claims["body"].get("number", ""),
+            own=self.name,
+        )
+        return index
+
+    def publish(self, tx: Transaction, signed: SignedDocument, kind: str, at_s: int) -> int:
+        """As `log`, and queue the document for each addressee."""
+        index = self.log(tx, signed, kind, at_s)
+        for peer in signed.claims["aud"]:
+            streams.enqueue(tx, peer, signed.doc_id, at_s)
+        return index

@@ -1,0 +1,119 @@
+"""`kpnode init`: make a home."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from node.cli.output import Output, command
+
+PEERS_HINT = """
+# Peers are added by `kpnode peer add`, or by hand:
+# [[peer]]
+# authority = "EU-BE"
+# name = "Federal Public Service Economy, Antwerp"
+# url = "https://kpx.example.org"
+# jwks = "keys/EU-BE.jwks.json"    # pinned; fetching never replaces it
+# mode = "push"                    # push, pull or carry
+"""
+
+
+@command()
+@click.argument("directory", type=click.Path(file_okay=False))
+@click.option("--authority", required=True, help="Who signs, e.g. RU, CN-HK or EU-BE.")
+@click.option("--name", required=True, help="The authority's name, for people.")
+@click.option("--url", required=True, help="Where peers reach this node.")
+@click.option("--listen", help="HOST:PORT of the peer listener [from the URL].")
+@click.option("--console", help="HOST:PORT of console and API [localhost, listen + 10].")
+@click.option("--timezone", default="UTC", show_default=True, help="For dates of issue.")
+@click.option("--sandbox", is_flag=True, help="A node for trials; never mixes with production.")
+def init(
+    output: Output,
+    directory: str,
+    authority: str,
+    name: str,
+    url: str,
+    listen: str | None,
+    console: str | None,
+    timezone: str,
+    sandbox: bool,
+) -> None:
+    """Make a home in DIRECTORY: three keys, a database and peers.toml.
+
+    Prints the fingerprint of the key set: read it to your peers over the phone.
+    """
+    from node import config
+    from node.clock import SystemClock, seconds
+    from node.errors import ConfigError
+    from node.ids import AUTHORITY, Authority
+    from node.jose.signing import make_keys
+    from node.ledger import acts
+    from node.ledger.database import Ledger
+    from node.schema.validation import check
+    from node.strict_json import dumps
+
+    home = Path(directory)
+    _refuse_work_tree(home.resolve())
+    if home.exists() and any(home.iterdir()):
+        raise ConfigError(f"{home} is not empty; choose a new folder", code="home-exists")
+    if not AUTHORITY.fullmatch(authority):
+        raise click.UsageError(f"--authority: expected e.g. RU or EU-BE, got {authority!r}")
+    listen = listen or _listen_of(url)
+    console = console or f"localhost:{int(listen.rpartition(':')[2]) + 10}"
+    table = config.node_table(
+        {
+            "authority": authority,
+            "name": name,
+            "url": url,
+            "listen": listen,
+            "console": console,
+            "sandbox": sandbox,
+            "timezone": timezone,
+            "database": "data/node.db",
+            "keys": "keys",
+        }
+    )
+    settings = config.parse(table.encode(), home, check).node  # before anything is written
+    now_s = seconds(SystemClock().now())
+    settings.database.parent.mkdir(parents=True, mode=0o700)
+    keys = make_keys(Authority(authority), settings.private_keys, now_s)
+    settings.key_set.write_bytes(dumps(keys.as_json()) + b"\n")
+    ledger = Ledger(settings.database, create=True)
+    ledger.write(lambda tx: acts.note(tx, now_s, "init", authority))
+    ledger.close()
+    # Last: a home is a home once it has this file.
+    (home / config.PEERS_FILE).write_text(table + PEERS_HINT, "utf-8")
+    result = {
+        "authority": authority,
+        "home": str(home),
+        "fingerprint": keys.fingerprint,
+        "jwks": str(settings.key_set),
+        "sandbox": sandbox,
+    }
+    world = "sandbox " if sandbox else ""
+    output.result(
+        result,
+        f"{authority}: {world}home in {home}\n"
+        f"fingerprint  {keys.fingerprint}\n"
+        f"key set      {settings.key_set.relative_to(home.resolve())}  (give this file to your peers)",
+    )
+    output.note(f"Next: kpnode --home {home} peer add AUTHORITY --url URL --jwks FILE")
+
+
+def _refuse_work_tree(home: Path) -> None:
+    from node.errors import ConfigError
+
+    for folder in (home, *home.parents):
+        if (folder / ".git").exists():
+            raise ConfigError(
+                f"{home} is inside the git work tree {folder}; private keys do not belong there",
+                code="inside-work-tree",
+            )
+
+
+def _listen_of(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        return f"{parts.hostname or 'localhost'}:{parts.port or 8101}"
+    except ValueError:
+        raise click.UsageError(f"--url: no port in {url!r}") from None

@@ -1,0 +1,114 @@
+"""`kpnode ledger`: the log."""
+
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from node.cli.output import REFUSED, Output, command
+
+
+@click.group()
+def ledger() -> None:
+    """List, checkpoint and verify the log."""
+
+
+@command(name="list")
+@click.option("--after", type=click.IntRange(-1), default=-1, help="Continue after this index.")
+@click.option("--limit", type=click.IntRange(1, 10000), default=1000, show_default=True)
+def list_(output: Output, after: int, limit: int) -> None:
+    """List entries, oldest first."""
+    from node.domain.kinds import KINDS
+    from node.ledger import entries
+    from node.wiring import open_node
+
+    with open_node(output.home) as own:
+        found = own.ledger.read(lambda tx: entries.listed(tx, after + 1, limit))
+    items = [
+        {
+            "index": e.index,
+            "kind": KINDS[e.typ].name if e.typ in KINDS else e.typ,
+            "iss": e.iss,
+            "doc_id": e.doc_id,
+            "recorded_at": _time(e.recorded_at),
+        }
+        for e in found
+    ]
+    columns = {
+        "index": "INDEX", "kind": "KIND", "iss": "SIGNED BY", "doc_id": "DOCUMENT",
+        "recorded_at": "RECORDED",
+    }  # fmt: skip
+    more = str(found[-1].index) if len(found) == limit else None
+    output.result(
+        {"items": items, "next": more}, output.table(items, columns, "The log is empty.")
+    )
+
+
+@command()
+def checkpoint(output: Output) -> None:
+    """Sign and print the log's checkpoint as it stands."""
+    from node.exchange import answers
+    from node.wiring import open_node
+
+    with open_node(output.home) as own:
+        note = answers.checkpoint(own)
+        point = own.checkpoints.read(note)
+    result = {"origin": point.origin, "size": point.size, "root": _b64(point.root), "note": note}
+    output.result(result, note.rstrip("\n"))
+
+
+@command()
+def verify(output: Output) -> None:
+    """Verify every document, signature, tree node, checkpoint and stream of the ledger."""
+    from node.ledger.audit import audit
+    from node.wiring import open_node
+
+    def progress(done: int, size: int) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"\r{done} of {size}", nl=False, err=True)
+
+    with open_node(output.home) as own:
+        ring = {**own.book.ring, own.name: own.keys}
+        found = own.ledger.read(lambda tx: audit(tx, own.checkpoints, ring, progress))
+        behind = _behind(own)
+    problems = [*found.problems, *behind]
+    result = {
+        "ok": not problems,
+        "size": found.size,
+        "root": _b64(found.root),
+        "signatures": found.signatures,
+        "without_key": found.without_key,
+        "problems": problems,
+    }
+    summary = f"{found.size} entries, {found.signatures} signatures, root {result['root']}"
+    text = "\n".join([*problems, f"NOT GOOD: {summary}"]) if problems else f"good: {summary}"
+    if found.without_key:
+        text += f"\n{found.without_key} documents of authorities without a pinned key not judged"
+    output.result(result, text)
+    if problems:
+        sys.exit(REFUSED)
+
+
+def _behind(own: Any) -> list[str]:
+    from node.errors import LogBehindError
+
+    try:
+        own.ledger.read(own.checkpoints.guard)
+    except LogBehindError as error:
+        return [str(error)]
+    return []
+
+
+def _b64(raw: bytes) -> str:
+    from node import base64url
+
+    return base64url.encode(raw)
+
+
+def _time(at_s: int) -> str:
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+for sub in (list_, checkpoint, verify):
+    ledger.add_command(sub)

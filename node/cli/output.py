@@ -1,0 +1,155 @@
+"""What every command shares: the options, results on stdout, narration on stderr, exit codes."""
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from node.errors import (
+    ExchangeProblem,
+    NodeError,
+    NotFoundError,
+    PeerUnreachableError,
+    Refused,
+)
+
+FAILURE, NOT_FOUND, REFUSED, CONFLICT, UNREACHABLE = 1, 3, 4, 5, 7
+
+STATE_CODES = frozenset({"number-conflict", "wrong-state", "source-exceeded"})
+"""Refusals that come from what the ledger holds, not from what was handed in."""
+
+
+@dataclass(slots=True)
+class Output:
+    """Where the home is, and how results are wanted."""
+
+    home_name: str = "."
+    as_json: bool = False
+
+    @property
+    def home(self) -> Path:
+        """The node's home."""
+        return Path(self.home_name)
+
+    def result(self, value: Any, text: str | None = None) -> None:
+        """A result: JSON where wanted, else the text."""
+        if self.as_json or text is None:
+            click.echo(json.dumps(value, ensure_ascii=False, indent=None if self.as_json else 2))
+        elif text:
+            click.echo(text)
+
+    def note(self, text: str) -> None:
+        """Narration; never mixed into results."""
+        click.echo(text, err=True)
+
+    def table(self, items: Sequence[Mapping[str, Any]], columns: Mapping[str, str], empty: str) -> str:
+        """Rows as text; `columns` maps members to headings."""
+        if not items:
+            return empty
+        import io
+
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in columns.values():
+            table.add_column(heading, overflow="fold")
+        for item in items:
+            table.add_row(*("" if item[key] is None else str(item[key]) for key in columns))
+        terminal = Console(stderr=False)
+        width = terminal.width if sys.stdout.isatty() else 160
+        buffer = Console(
+            file=io.StringIO(), width=width, force_terminal=sys.stdout.isatty(), markup=False,
+            highlight=False,
+        )  # fmt: skip
+        with buffer.capture() as captured:
+            buffer.print(table)
+        return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
+def command(**settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
+    """A click command whose function gets an `Output` first; ``--home`` and ``--json`` anywhere."""
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        @functools.wraps(function)
+        def call(home: str | None, as_json: bool, **arguments: Any) -> Any:
+            context = click.get_current_context()
+            output = context.find_object(Output) or Output()
+            output.home_name = home or output.home_name
+            output.as_json = as_json or output.as_json
+            context.obj = output
+            return function(output, **arguments)
+
+        home_option = click.option(
+            "--home", type=click.Path(file_okay=False), help="The node's home [KPNODE_HOME, or .]"
+        )
+        json_option = click.option(
+            "--json", "as_json", is_flag=True, help="Results as JSON on stdout."
+        )
+        return click.command(**settings)(home_option(json_option(call)))
+
+    return decorate
+
+
+def fail(output: Output, error: NodeError) -> int:
+    """Show an error and return the exit code."""
+    refusals = getattr(error, "refusals", (error,) if isinstance(error, Refused) else ())
+    errors = [
+        {
+            "code": found.code,
+            "pointer": found.pointer,
+            "detail": found.detail,
+            "rule": found.rule,
+            "index": refusal.index,
+            "number": refusal.number,
+        }
+        for refusal in refusals
+        for found in refusal.findings
+    ]
+    if not errors:
+        errors = [
+            {"code": error.code, "pointer": "", "detail": str(error), "rule": None,
+             "index": 0, "number": None}
+        ]  # fmt: skip
+    if output.as_json:
+        click.echo(json.dumps({"errors": errors}, ensure_ascii=False))
+    for item in errors:
+        where = " ".join(filter(None, (item["number"], item["pointer"])))
+        rule = f" [{item['rule']}]" if item["rule"] else ""
+        colon = f" {where}:" if where else ""
+        output.note(f"error: {item['code']}:{colon} {item['detail']}{rule}")
+    return exit_code(error, [str(item["code"]) for item in errors])
+
+
+def exit_code(error: NodeError, codes: Sequence[str]) -> int:
+    """The exit code of an error (architecture: command line)."""
+    if isinstance(error, NotFoundError):
+        return NOT_FOUND
+    if isinstance(error, PeerUnreachableError):
+        return UNREACHABLE
+    if isinstance(error, Refused) or hasattr(error, "refusals"):
+        return CONFLICT if all(code in STATE_CODES for code in codes) else REFUSED
+    return REFUSED if isinstance(error, ExchangeProblem) else FAILURE
+
+
+def read_file(path: str, limit: int) -> bytes:
+    """A file, or standard input for ``-``; never more than `limit` + 1 bytes.
+
+    Raises:
+        NotFoundError: There is no such file.
+        NodeError: ``unreadable``.
+    """
+    try:
+        if path == "-":
+            return sys.stdin.buffer.read(limit + 1)
+        with open(path, "rb") as file:
+            return file.read(limit + 1)
+    except FileNotFoundError:
+        raise NotFoundError(f"{path}: no such file") from None
+    except OSError as error:
+        raise NodeError(f"{path}: {error.strerror}", code="unreadable") from None

@@ -1,0 +1,48 @@
+"""`kpnode sync`: one exchange round now."""
+
+import click
+
+from node.cli.output import UNREACHABLE, Output, command
+
+
+@command()
+@click.option("--peer", help="Only with this authority.")
+def sync(output: Output, peer: str | None) -> None:
+    """Exchange with each push peer once, now, whether or not the node runs."""
+    import asyncio
+    import sys
+
+    import structlog
+
+    from node.errors import NotFoundError
+    from node.wiring import open_node
+
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # errors are in the result
+    with open_node(output.home) as own:
+        if peer is not None and peer not in own.book.settings:
+            raise NotFoundError(f"{peer} is no peer of this node; see kpnode peer list")
+        rounds = asyncio.run(_rounds(own, peer))
+    items = [
+        {"authority": name, "delivered": done.delivered, "error": done.error}
+        for name, done in rounds.items()
+    ]
+    columns = {"authority": "PEER", "delivered": "DELIVERED", "error": "ERROR"}
+    output.result({"items": items, "next": None}, output.table(items, columns, "No push peers."))
+    if any(item["error"] for item in items):
+        sys.exit(UNREACHABLE)
+
+
+async def _rounds(own, peer: str | None):  # type: ignore[no-untyped-def]
+    import asyncio
+
+    import aiohttp
+
+    from node.exchange.dispatch import Dispatch
+
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+        dispatch = Dispatch(own, session)
+        names = [name for name in dispatch.pushed() if peer in (None, name)]
+        done = await asyncio.gather(
+            *(dispatch.courier(name).round(heartbeat=True) for name in names)
+        )
+    return dict(zip(names, done, strict=True))

@@ -1,0 +1,28 @@
+"""Time is handed in: one small protocol and the real clock."""
+
+from datetime import UTC, datetime
+from typing import Protocol
+
+CLOCK_GRACE_S = 120
+"""Clocks of two authorities may differ by this much (protocol section 4)."""
+
+
+class Clock(Protocol):
+    """Tells the time; aware, UTC. Read it once a request."""
+
+    def now(self) -> datetime:
+        """The present moment."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """The present moment, UTC."""
+        return datetime.now(UTC)
+
+
+def seconds(moment: datetime) -> int:
+    """Whole seconds since 1970, as documents carry them."""
+    return int(moment.timestamp())

@@ -1,0 +1,122 @@
+"""A type per state of trust: bytes → `UnverifiedJws` → `SignedDocument` → `Document`.
+
+Only `node.jose` makes the first two, only `node.schema` the last. If it type-checks, it was verified.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from node.ids import Authority, DocId, Kid
+
+MAX_DOCUMENT_BYTES = 256 * 1024
+MAX_TRANSPORT_BYTES = 1024 * 1024
+"""Manifests and receipts grow with the number of documents they name."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedJws:
+    """A compact JWS that parsed strictly. Nothing in it is to be believed yet.
+
+    Attributes:
+        raw: The bytes as received.
+        typ: Kind and version as claimed.
+        claimed_issuer: Whose key set to look in; ``""`` where there is none.
+        doc_id: Identity of the document, whoever signed it.
+    """
+
+    raw: bytes
+    alg: str
+    kid: Kid
+    typ: str
+    doc_id: DocId
+    digest: bytes
+    claimed_issuer: str
+    _claims: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedDocument:
+    """Authentic: signed by `iss` with a pinned key of the right role. Form and rules unjudged.
+
+    Attributes:
+        raw: The exact bytes, to be stored and sent on unchanged.
+        digest: SHA-256 over the signing input, 32 bytes.
+        claims: The payload.
+    """
+
+    raw: bytes
+    doc_id: DocId
+    digest: bytes
+    typ: str
+    iss: Authority
+    kid: Kid
+    claims: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Authentic, and of the form its kind's schema demands. Rules unjudged."""
+
+    signed: SignedDocument
+    kind: str
+    aud: tuple[Authority, ...]
+    iat: int
+    re: tuple[DocId, ...]
+    sandbox: bool
+    body: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def iss(self) -> Authority:
+        """The authority that signed."""
+        return self.signed.iss
+
+    @property
+    def doc_id(self) -> DocId:
+        """The document's identity."""
+        return self.signed.doc_id
+
+
+class Content(Protocol):
+    """What rules judge: a received `Document`, or a `Draft` about to be signed."""
+
+    @property
+    def kind(self) -> str:
+        """The kind's name."""
+
+    @property
+    def iss(self) -> Authority:
+        """The authority that signed or is about to."""
+
+    @property
+    def aud(self) -> tuple[Authority, ...]:
+        """The addressees."""
+
+    @property
+    def iat(self) -> int:
+        """When it was signed, seconds since 1970."""
+
+    @property
+    def re(self) -> tuple[DocId, ...]:
+        """The documents it answers."""
+
+    @property
+    def doc_id(self) -> DocId | None:
+        """Its identity; None while it is not signed."""
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """The members of its kind, of the right form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A document this authority is about to sign; of the right form, rules unjudged."""
+
+    kind: str
+    iss: Authority
+    aud: tuple[Authority, ...]
+    iat: int
+    body: Mapping[str, Any] = field(repr=False)
+    re: tuple[DocId, ...] = ()
+    doc_id: DocId | None = None

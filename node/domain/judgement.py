@@ -1,0 +1,90 @@
+"""The order of checks of a document's content (protocol section 6): steps as data.
+
+The first failing step names the code; all findings of that step are reported. Steps that need a
+ledger run inside the transaction that records the document, the others can run before it.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from node.documents import Content
+from node.domain import certificate, confirmation
+from node.domain.context import Context
+from node.domain.kinds import CERTIFICATE, CONFIRMATION
+from node.errors import Finding, ordered
+
+Step = Callable[[Content, Context], Iterator[Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The steps of a kind, in order, and which of them need a ledger."""
+
+    order: tuple[Step, ...]
+    with_ledger: frozenset[Step]
+
+
+STEPS: dict[str, Steps] = {
+    CERTIFICATE.name: Steps(
+        (
+            certificate.authority_matches,
+            certificate.number,
+            certificate.number_is_free,
+            certificate.participants,
+            certificate.route,
+            certificate.dates,
+            certificate.headings,
+            certificate.sums,
+            certificate.origin,
+            certificate.declaration,
+            certificate.sources,
+            certificate.suspension,
+        ),
+        frozenset({certificate.number_is_free}),
+    ),
+    CONFIRMATION.name: Steps(
+        (
+            confirmation.authority_matches,
+            confirmation.dates,
+            certificate.headings,
+            certificate.sums,
+            confirmation.references,
+        ),
+        frozenset({confirmation.references}),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The first step that failed and its findings; `failed_at` is None when none did."""
+
+    failed_at: int | None
+    findings: tuple[Finding, ...] = ()
+
+
+PASSED = Judgement(None)
+
+
+def judge_content(document: Content, context: Context) -> Judgement:
+    """Run the steps that need no ledger."""
+    steps = STEPS[document.kind]
+    for at, step in enumerate(steps.order):
+        if step not in steps.with_ledger and (found := ordered(list(step(document, context)))):
+            return Judgement(at, found)
+    return PASSED
+
+
+def judge_with_ledger(document: Content, context: Context, before: Judgement) -> Judgement:
+    """Run the steps that need the ledger, as far as they come before the failure known already.
+
+    Args:
+        document: The document.
+        context: Its `facts` must be set.
+        before: What `judge_content` found.
+    """
+    steps = STEPS[document.kind]
+    for at, step in enumerate(steps.order[: before.failed_at]):
+        if step in steps.with_ledger and (found := ordered(list(step(document, context)))):
+            return Judgement(at, found)
+    return before

@@ -1,0 +1,113 @@
+"""What the node raises on purpose. Errors know nothing of HTTP or exit codes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from node.rulebook import RULES
+
+MAX_FINDINGS = 20
+"""Findings named for one document (protocol section 3, receipts)."""
+
+MAX_DETAIL = 200
+"""Characters of a finding's detail (protocol section 3, receipts)."""
+
+
+class NodeError(Exception):
+    """Base of everything raised on purpose; `code` is stable, the text is for people."""
+
+    code = "internal"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing wrong with a document.
+
+    Attributes:
+        code: Stable code of protocol section 7.
+        rule: Rule id, see `node.rulebook`.
+        pointer: JSON Pointer relative to the body (or to the shipment), ``""`` for the whole.
+        detail: Both values, for people; at most 200 characters.
+    """
+
+    code: str
+    rule: str
+    pointer: str
+    detail: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The members of a receipt's `errors`; the pointer only where there is one."""
+        found = {"code": self.code, "rule": self.rule, "detail": self.detail}
+        return found | ({"pointer": self.pointer} if self.pointer else {})
+
+
+def finding(rule: str, pointer: str, detail: str) -> Finding:
+    """A finding under a rule of the rulebook; an over-long detail is cut."""
+    if len(detail) > MAX_DETAIL:
+        detail = detail[: MAX_DETAIL - 1] + "…"
+    return Finding(RULES[rule].code, rule, pointer, detail)
+
+
+def ordered(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Findings without repetition, by pointer, at most 20 (protocol section 6)."""
+    unique = {(f.code, f.pointer): f for f in reversed(findings)}
+    return tuple(sorted(unique.values(), key=lambda f: (f.pointer, f.code))[:MAX_FINDINGS])
+
+
+class Refused(NodeError):
+    """A document or shipment is refused; the only failure of verification."""
+
+    def __init__(self, findings: Sequence[Finding], *, index: int = 0, number: str | None = None):
+        self.findings = ordered(findings)
+        self.index = index
+        self.number = number
+        first = self.findings[0]
+        super().__init__(f"{first.code}: {first.detail}", code=first.code)
+
+
+def refuse(rule: str, detail: str, pointer: str = "") -> Refused:
+    """A refusal with a single finding."""
+    return Refused([finding(rule, pointer, detail)])
+
+
+class ExchangeProblem(NodeError):
+    """A bundle, receipt or request is answered with a problem (protocol section 4).
+
+    Args:
+        code: One of the codes of section 4.
+        detail: For people; never names another peer.
+        members: Further members of the problem, e.g. ``held`` or ``statement``.
+    """
+
+    def __init__(self, code: str, detail: str, members: Mapping[str, Any] | None = None) -> None:
+        super().__init__(detail, code=code)
+        self.members = dict(members or {})
+
+
+class ConfigError(NodeError):
+    """`peers.toml`, a key file or the home is not usable as it is."""
+
+    code = "bad-config"
+
+
+class NotFoundError(NodeError):
+    """What was asked for is not held here."""
+
+    code = "not-found"
+
+
+class LogBehindError(NodeError):
+    """The ledger lacks entries it has already vouched for; nothing may be signed."""
+
+    code = "log-behind"
+
+
+class PeerUnreachableError(NodeError):
+    """A peer gave no usable answer; try later."""
+
+    code = "peer-unreachable"

@@ -1,0 +1,101 @@
+"""What a peer may ask about its own pair: position, proofs, checkpoint (protocol section 4)."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from node import base64url
+from node.authority import OwnAuthority
+from node.errors import ExchangeProblem, LogBehindError
+from node.exchange import peer_log
+from node.ids import Authority
+from node.ledger import entries, peers, streams, witness
+from node.ledger.database import Transaction
+from node.log import tree
+
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,15}")
+
+
+def position(own: OwnAuthority, caller: Authority) -> dict[str, Any]:
+    """Both streams and the witnessed checkpoint, as this node sees the pair."""
+    now_s = own.now_s()
+
+    def answer(tx: Transaction) -> dict[str, Any]:
+        received, sent = streams.received_place(tx, caller), streams.sent_place(tx, caller)
+        state, held = peers.state(tx, caller), witness.held(tx, caller)
+        assert received is not None and sent is not None and state is not None
+        seen = None if held is None else {**(peer_log.head_of(held) or {}), "note": held.note}
+        return {
+            "authority": own.name,
+            "received": {"have": received.position, "head": base64url.encode(received.head)},
+            "sent": {
+                "last": sent.position,
+                "head": base64url.encode(sent.head),
+                "acknowledged": state.acknowledged,
+            },
+            "witnessed": seen,
+            "checkpoint": _current(tx, own, now_s),
+        }
+
+    result = own.ledger.write(answer)
+    own.checkpoints.release(result["checkpoint"])
+    return result
+
+
+def checkpoint(own: OwnAuthority) -> str:
+    """The newest signed checkpoint, released."""
+    now_s = own.now_s()
+    note = own.ledger.write(lambda tx: _current(tx, own, now_s))
+    own.checkpoints.release(note)
+    return note
+
+
+def inclusion(own: OwnAuthority, caller: Authority, query: Mapping[str, str]) -> dict[str, Any]:
+    """Proof that an entry named to the caller is in the log of a size."""
+    index, size = _numbers(query, "index", "size")
+
+    def answer(tx: Transaction) -> dict[str, Any]:
+        entry = entries.entry(tx, index)
+        named = entry is not None and streams.known_to(tx, caller, index)
+        if entry is None or not named or size > entries.size(tx):
+            raise ExchangeProblem("not-found", "no such entry for this caller")
+        if index >= size:
+            raise ExchangeProblem("bad-request", f"no entry {index} in a log of {size}")
+        proof = tree.inclusion(index, size, entries.node_getter(tx))
+        return {
+            "index": index,
+            "size": size,
+            "leaf": base64url.encode(entry.leaf),
+            "proof": peer_log.texts(proof),
+        }
+
+    return own.ledger.read(answer)
+
+
+def consistency(own: OwnAuthority, query: Mapping[str, str]) -> dict[str, Any]:
+    """Proof that the log of one size extends that of another."""
+    old, new = _numbers(query, "old", "new")
+    if old > new:
+        raise ExchangeProblem("bad-request", f"old {old} is larger than new {new}")
+
+    def answer(tx: Transaction) -> dict[str, Any]:
+        if new > entries.size(tx):
+            raise ExchangeProblem("not-found", f"the log has no size {new} yet")
+        proof = tree.consistency(old, new, entries.node_getter(tx))
+        return {"old": old, "new": new, "proof": peer_log.texts(proof)}
+
+    return own.ledger.read(answer)
+
+
+def _current(tx: Transaction, own: OwnAuthority, now_s: int) -> str:
+    try:
+        own.checkpoints.guard(tx)
+    except LogBehindError as error:
+        raise ExchangeProblem("paused", str(error), {"retry_after": 900}) from None
+    return own.checkpoints.current(tx, now_s).note
+
+
+def _numbers(query: Mapping[str, str], *names: str) -> list[int]:
+    if sorted(query) != sorted(names) or not all(_NUMBER.fullmatch(query[n]) for n in names):
+        raise ExchangeProblem("bad-request", f"expected {' and '.join(names)} as plain numbers")
+    return [int(query[name]) for name in names]

@@ -1,0 +1,242 @@
+"""The delivery worker of one peer: pushes what waits, keeps trying for ever, checks what it is told."""
+
+import asyncio
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import structlog
+
+from node.authority import OwnAuthority
+from node.errors import LogBehindError, PeerUnreachableError
+from node.exchange import backoff, inspection
+from node.exchange.client import Answer, PeerClient, TimedOutError
+from node.exchange.peer_log import Gap
+from node.exchange.send import InvalidReceiptError, Outgoing, Sender
+from node.ids import DIGEST, Authority
+from node.ledger import peers
+
+LEASE_S = 300
+"""Longer than any one delivery; a crashed process gives its lease up after this."""
+
+IDLE_POLL_S = 60.0
+_RETRIED = frozenset({401, 408, 425, 429})
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one exchange round with a peer came to; `error` is None if it went well."""
+
+    delivered: int = 0
+    bundles: int = 0
+    error: str | None = None
+
+
+class _Failed(Exception):
+    def __init__(self, text: str, *, retry_after_s: float | None = None, at_cap: bool = False):
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
+        self.at_cap = at_cap
+
+
+class Courier:
+    """Delivers to one peer; at most one bundle of a stream is in flight (a lease row)."""
+
+    def __init__(
+        self, own: OwnAuthority, peer: Authority, client: PeerClient, random: Random | None = None
+    ) -> None:
+        self._own = own
+        self._peer = peer
+        self._client = client
+        self._sender = Sender(own)
+        self._random = random or Random(secrets.randbits(64))
+        self._holder = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._greeted = False
+        self._wake = asyncio.Event()
+        self._hurry = False
+
+    def wake(self, *, hurry: bool = False) -> None:
+        """Look for work now; in a hurry (the peer is there) without waiting for the next try."""
+        self._hurry = self._hurry or hurry
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled; a failure is written down and tried again later."""
+        beat_at = time.monotonic() + self._random.uniform(0, backoff.FIRST_HEARTBEAT_S)
+        while True:
+            self._wake.clear()
+            pause = await self._pause_s()
+            if pause <= 0:
+                done = await self.round(heartbeat=time.monotonic() >= beat_at)
+                if done.bundles:
+                    beat_at = time.monotonic() + backoff.heartbeat_s(self._random)
+                pause = 0.0 if done.error else max(0.0, beat_at - time.monotonic())
+                if done.error:
+                    continue
+            try:
+                await asyncio.wait_for(self._wake.wait(), min(pause, IDLE_POLL_S))
+            except TimeoutError:
+                continue
+
+    async def round(self, *, heartbeat: bool) -> Round:
+        """Deliver everything that waits; with `heartbeat` at least an empty bundle.
+
+        Never raises for what the peer does; the error is in the result and in the database.
+        """
+        delivered = bundles = 0
+        if not await self._lease():
+            return Round(error="another process is delivering to this peer")
+        try:
+            while True:
+                outgoing = await self._deliver(heartbeat=heartbeat and not bundles)
+                if outgoing is None:
+                    break
+                delivered, bundles = delivered + outgoing.count, bundles + 1
+            await self._spot_check()
+        except (_Failed, PeerUnreachableError, InvalidReceiptError, LogBehindError) as error:
+            await self._failed(error)
+            return Round(delivered, bundles, str(error))
+        finally:
+            await asyncio.shield(self._unlease())
+        return Round(delivered, bundles)
+
+    async def _deliver(self, *, heartbeat: bool) -> Outgoing | None:
+        outgoing = await asyncio.to_thread(
+            self._sender.next_bundle, self._peer, heartbeat=heartbeat
+        )
+        if outgoing is None:
+            return None
+        if not self._greeted:
+            await self._greet()
+        started = time.monotonic()
+        try:
+            answer = await self._client.post_bundle(outgoing.raw)
+        except TimedOutError:
+            await asyncio.to_thread(self._sender.halve, self._peer, outgoing.count)
+            raise
+        if answer.status == 409 and answer.json().get("code") == "proof-needed":
+            held = answer.json().get("held")
+            await asyncio.to_thread(self._sender.proof_needed, self._peer, held)
+            again = await asyncio.to_thread(
+                self._sender.next_bundle, self._peer, heartbeat=heartbeat
+            )
+            if again is None:
+                return None
+            outgoing, answer = again, await self._client.post_bundle(again.raw)
+        await self._answered(outgoing, answer)
+        log.info(
+            "delivered",
+            peer=self._peer,
+            manifest=outgoing.manifest,
+            documents=outgoing.count,
+            seconds=round(time.monotonic() - started, 3),
+        )
+        return outgoing
+
+    async def _answered(self, outgoing: Outgoing, answer: Answer) -> None:
+        if answer.status != 200:
+            raise await self._refusal(outgoing, answer)
+        gap = await asyncio.to_thread(
+            self._sender.accept, self._peer, outgoing.manifest, answer.body
+        )
+        if gap is not None:
+            bridge = await self._ask_consistency(gap)
+            left = await asyncio.to_thread(
+                self._sender.accept, self._peer, outgoing.manifest, answer.body, bridge
+            )
+            if left is not None:
+                raise InvalidReceiptError(f"no proof from size {left.old} to {left.new} verifies")
+
+    async def _refusal(self, outgoing: Outgoing, answer: Answer) -> _Failed:
+        problem = answer.json()
+        code, detail = str(problem.get("code", "")), str(problem.get("detail", ""))[:200]
+        text = f"{answer.status} {code} {detail}".strip()
+        if code in ("stream-fork", "log-fork"):
+            stated = await asyncio.to_thread(
+                self._sender.forked, self._peer, outgoing.manifest, code, problem.get("statement")
+            )
+            return _Failed(text if stated else f"{text} (not signed)", at_cap=stated)
+        if answer.status >= 500 or answer.status in _RETRIED or code == "proof-needed":
+            return _Failed(text, retry_after_s=answer.retry_after_s)
+        # An unsigned fork is a reason to try later; other client errors will not mend themselves soon.
+        return _Failed(text, at_cap=answer.status != 409)
+
+    async def _ask_consistency(self, gap: Gap) -> list[str]:
+        answer = await self._client.get("/kpx/v1/log/consistency", old=gap.old, new=gap.new)
+        return _proof(answer)
+
+    async def _greet(self) -> None:
+        """Ask how the peer sees the pair, once before the first bundle (protocol section 5)."""
+        answer = await self._client.get("/kpx/v1/position")
+        if answer.status == 200:
+            await asyncio.to_thread(
+                inspection.check_position, self._own, self._peer, answer.json()
+            )
+        self._greeted = True
+
+    async def _spot_check(self) -> None:
+        """Rule 7: one document of a bundle received must be in the sender's log."""
+        wanted = await asyncio.to_thread(inspection.wanted, self._own, self._peer)
+        if wanted is None:
+            return
+        answer = await self._client.get(
+            "/kpx/v1/log/inclusion", index=wanted.index, size=wanted.head.size
+        )
+        if answer.status == 200:
+            await asyncio.to_thread(
+                inspection.check_inclusion, self._own, self._peer, wanted, answer.json()
+            )
+
+    async def _pause_s(self) -> float:
+        """Seconds until the next try may begin."""
+        if self._hurry:
+            self._hurry = False
+            return 0.0
+        state = await asyncio.to_thread(
+            self._own.ledger.read, lambda tx: peers.state(tx, self._peer)
+        )
+        return 0.0 if state is None else float(state.next_try - self._own.now_s())
+
+    async def _failed(self, error: Exception) -> None:
+        retry_after_s = getattr(error, "retry_after_s", None)
+        at_cap = getattr(error, "at_cap", False) or isinstance(error, LogBehindError)
+
+        def write(tx: Any) -> float:
+            state = peers.state(tx, self._peer)
+            attempts = (state.attempts if state else 0) + 1
+            pause = backoff.delay_s(attempts, self._random, retry_after_s)
+            pause = backoff.CAP_S if at_cap else pause
+            next_try = self._own.now_s() + max(1, round(pause))
+            peers.update(
+                tx, self._peer, attempts=attempts, next_try=next_try, last_error=str(error)
+            )
+            return pause
+
+        pause = await asyncio.to_thread(self._own.ledger.write, write)
+        log.warning("not delivered", peer=self._peer, error=str(error), next_try_s=round(pause, 1))
+
+    async def _lease(self) -> bool:
+        now_s = self._own.now_s()
+        return await asyncio.to_thread(
+            self._own.ledger.write,
+            lambda tx: peers.take_lease(tx, self._peer, self._holder, now_s, now_s + LEASE_S),
+        )
+
+    async def _unlease(self) -> None:
+        await asyncio.to_thread(
+            self._own.ledger.write, lambda tx: peers.drop_lease(tx, self._peer, self._holder)
+        )
+
+
+def _proof(answer: Answer) -> list[str]:
+    proof = answer.json().get("proof")
+    if answer.status != 200 or not isinstance(proof, list) or len(proof) > 64:
+        raise _Failed(f"{answer.status}: no consistency proof")
+    if not all(isinstance(step, str) and DIGEST.fullmatch(step) for step in proof):
+        raise _Failed("the consistency proof is not a list of hashes")
+    return proof

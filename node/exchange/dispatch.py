@@ -1,0 +1,70 @@
+"""All couriers of a node: one a push peer, started, woken and replaced together."""
+
+import asyncio
+
+import aiohttp
+
+from node.authority import OwnAuthority
+from node.exchange.client import PeerClient
+from node.exchange.courier import Courier
+from node.exchange.quarantine import judge_again
+from node.ids import Authority
+
+PUSH = "push"
+
+
+class Dispatch:
+    """The couriers of the peers that are pushed to."""
+
+    def __init__(self, own: OwnAuthority, session: aiohttp.ClientSession) -> None:
+        self._own = own
+        self._session = session
+        self._couriers: dict[Authority, Courier] = {}
+        self._tasks: dict[Authority, asyncio.Task[None]] = {}
+
+    async def start(self) -> None:
+        """Start, or start anew after a reload, with what the peer book says now."""
+        await self.stop()
+        await asyncio.to_thread(self.judge_quarantine)
+        for peer in self.pushed():
+            courier = self._couriers[peer] = self.courier(peer)
+            self._tasks[peer] = asyncio.create_task(courier.run(), name=f"courier {peer}")
+
+    async def stop(self) -> None:
+        """Stop every courier; what was in flight is in the database."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._couriers, self._tasks = {}, {}
+
+    def courier(self, peer: Authority) -> Courier:
+        """A courier of a peer in the book."""
+        settings = self._own.book.settings[peer]
+        return Courier(self._own, peer, PeerClient(self._own, settings, self._session))
+
+    def pushed(self) -> list[Authority]:
+        """The peers that are pushed to and not stopped."""
+        book = self._own.book
+        return [peer for peer in book.ring if book.settings[peer].mode == PUSH]
+
+    def failed(self) -> BaseException | None:
+        """What ended a courier, if one has ended; couriers never should."""
+        for task in self._tasks.values():
+            if task.done() and not task.cancelled() and (error := task.exception()):
+                return error
+        return None
+
+    def judge_quarantine(self) -> int:
+        """Judge again what was refused from anyone; returns how many were accepted."""
+        return sum(judge_again(self._own, peer) for peer in self._own.book.ring)
+
+    def wake(self) -> None:
+        """Something was written: look for work."""
+        for courier in self._couriers.values():
+            courier.wake()
+
+    def wake_peer(self, peer: Authority) -> None:
+        """A peer has just been in contact, so it can be reached: try it now."""
+        if peer in self._couriers:
+            self._couriers[peer].wake(hurry=True)

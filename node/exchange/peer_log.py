@@ -1,0 +1,180 @@
+"""The other side's log: its checkpoints, its proofs, what was seen of it (protocol section 3 rule 6)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from node import base64url
+from node.authority import OwnAuthority
+from node.config import log_origin
+from node.errors import ExchangeProblem, NodeError
+from node.ids import Authority
+from node.jose.verify import verify_raw
+from node.ledger import entries, witness
+from node.ledger.database import Transaction
+from node.ledger.witness import Seen
+from node.log import tree
+from node.log.note import NoteError, read_checkpoint
+
+BAD_PROOFS_IN_A_ROW = 3
+"""So many are no accident any more (rule 6)."""
+
+
+class LogForkFound(NodeError):
+    """Two checkpoints of one size with different roots, both signed."""
+
+    code = "log-fork"
+
+    def __init__(self, detail: str, evidence: Mapping[str, Any]) -> None:
+        super().__init__(detail)
+        self.evidence = evidence
+
+
+def read_note(own: OwnAuthority, peer: Authority, note: str) -> Seen:
+    """A checkpoint of a peer's log, its signature checked.
+
+    Raises:
+        ExchangeProblem: ``bad-proof``.
+    """
+    origin = log_origin(peer, own.sandbox)
+    keys = [
+        (key.raw, partial(verify_raw, key))
+        for key in own.book.ring[peer].keys.values()
+        if key.role == "log" and key.revoked_at is None
+    ]
+    try:
+        checkpoint = read_checkpoint(note, origin, keys)
+    except NoteError as error:
+        raise ExchangeProblem("bad-proof", f"checkpoint: {error}") from None
+    return Seen(checkpoint.size, checkpoint.root, checkpoint.note)
+
+
+def check_manifest_log(
+    tx: Transaction, own: OwnAuthority, peer: Authority, log: Mapping[str, Any], *, heartbeat: bool
+) -> Seen:
+    """Hold a manifest's log part against what is held of the sender's log.
+
+    Raises:
+        ExchangeProblem: ``bad-proof`` or ``proof-needed`` (with ``held``).
+        LogForkFound: Same size, other root.
+    """
+    shown = read_note(own, peer, log["checkpoint"])
+    held = witness.held(tx, peer) or Seen(0, tree.EMPTY_ROOT, "")
+    if shown.size > held.size:
+        if log["from_size"] != held.size:
+            raise _proof_needed(held, f"expected a proof from {held.size}, got {log['from_size']}")
+        proof = hashes(log["consistency"])
+        if not tree.verify_consistency(held.size, shown.size, proof, held.root, shown.root):
+            raise ExchangeProblem(
+                "bad-proof", f"size {shown.size} does not follow from {held.size}"
+            )
+        return shown
+    if shown.size < held.size and not heartbeat:
+        raise _proof_needed(held, f"expected a checkpoint of {held.size} or more")
+    check_seen(tx, peer, shown)
+    return shown
+
+
+def check_seen(tx: Transaction, peer: Authority, shown: Seen) -> None:
+    """Compare a checkpoint with what was seen at its size.
+
+    Raises:
+        LogForkFound: Other root at the same size.
+    """
+    empty = Seen(0, tree.EMPTY_ROOT, "")
+    before = witness.seen(tx, peer, shown.size) or (empty if shown.size == 0 else None)
+    if before is not None and before.root != shown.root:
+        raise LogForkFound(
+            f"two roots of the log of {peer} at size {shown.size}",
+            {"held": before.note, "shown": shown.note},
+        )
+
+
+def check_own_head(tx: Transaction, head: Mapping[str, Any] | None) -> str | None:
+    """Whether a peer's claim about this log is true.
+
+    Args:
+        tx: The transaction.
+        head: ``{size, root}`` as the peer has witnessed it, or None.
+
+    Returns:
+        What is wrong, or None.
+    """
+    if head is None:
+        return None
+    if head["size"] > entries.size(tx):
+        return f"this log has {entries.size(tx)} entries, the peer claims {head['size']}"
+    if entries.root(tx, head["size"]) != base64url.decode(head["root"]):
+        return f"the root claimed at size {head['size']} is not this log's"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A proof to be asked for: that size `new` of the peer's log extends size `old`."""
+
+    old: int
+    new: int
+
+
+def connects(
+    tx: Transaction, peer: Authority, shown: Seen, log: Mapping[str, Any], bridge: Sequence[str] | None
+) -> Gap | None:
+    """Whether a receipt's checkpoint connects to what is held of the peer's log.
+
+    Args:
+        tx: The transaction.
+        peer: Who gave the receipt.
+        shown: The receipt's checkpoint, its signature checked.
+        log: The receipt's log part.
+        bridge: The proof of a gap returned earlier, once the peer has answered.
+
+    Returns:
+        None if it connects, else the gap to be asked for.
+
+    Raises:
+        LogForkFound: Other root at a size seen before.
+    """
+    held = witness.held(tx, peer) or Seen(0, tree.EMPTY_ROOT, "")
+    check_seen(tx, peer, shown)
+    if shown.size == held.size:
+        return None
+    old, new = sorted((held, shown), key=lambda seen: seen.size)
+    proofs = [hashes(bridge)] if bridge is not None else []
+    if shown is new and log["from_size"] == held.size:
+        proofs.append(hashes(log["consistency"]))
+    for proof in proofs:
+        if tree.verify_consistency(old.size, new.size, proof, old.root, new.root):
+            return None
+    return Gap(old.size, new.size)
+
+
+def hashes(proof: Sequence[str]) -> list[bytes]:
+    """A proof's hashes as bytes."""
+    return [base64url.decode(step) for step in proof]
+
+
+def texts(proof: Sequence[bytes]) -> list[str]:
+    """A proof's hashes as JSON carries them."""
+    return [base64url.encode(step) for step in proof]
+
+
+def own_log_part(tx: Transaction, own: OwnAuthority, from_size: int, at_s: int) -> dict[str, Any]:
+    """This log's newest checkpoint with its proof from what the other side holds."""
+    checkpoint = own.checkpoints.current(tx, at_s)
+    proof = tree.consistency(from_size, checkpoint.size, entries.node_getter(tx))
+    return {
+        "checkpoint": checkpoint.note,
+        "from_size": from_size,
+        "consistency": texts(proof),
+    }
+
+
+def head_of(seen: Seen | None) -> dict[str, Any] | None:
+    """``{size, root}`` of a checkpoint of a peer's log."""
+    return None if seen is None else {"size": seen.size, "root": base64url.encode(seen.root)}
+
+
+def _proof_needed(held: Seen, detail: str) -> ExchangeProblem:
+    return ExchangeProblem("proof-needed", detail, {"held": head_of(held)})

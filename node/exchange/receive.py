@@ -1,0 +1,376 @@
+"""Receiving a bundle: manifest, documents, log part, stream, receipt.
+
+Effects in order: one transaction (documents, entries, positions, quarantine, checkpoint, receipt),
+then the checkpoint is released, then the receipt leaves. The manifest again finds the receipt.
+"""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from node import base64url
+from node.authority import OwnAuthority
+from node.clock import CLOCK_GRACE_S, seconds
+from node.documents import MAX_TRANSPORT_BYTES, Document, SignedDocument
+from node.domain.context import Context
+from node.domain.kinds import MANIFEST, RECEIPT
+from node.errors import ExchangeProblem, Finding, LogBehindError, Refused
+from node.exchange import bundle, peer_log
+from node.exchange.judge import Verdict, judge
+from node.ids import Authority
+from node.jose.strict import parse
+from node.jose.verify import verify
+from node.ledger import peers, streams, transport, witness
+from node.ledger.database import Transaction
+from node.ledger.streams import Place
+from node.schema.validation import check_document
+
+MAX_MANIFEST_LIFE_S = 90 * 24 * 3600
+RETRY_AFTER_PAUSE_S = 900
+
+
+class StreamForkFound(Exception):
+    """Other documents or heads at a position that is held already."""
+
+    def __init__(self, detail: str, evidence: Mapping[str, Any]) -> None:
+        super().__init__(detail)
+        self.evidence = evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A manifest that may be acted on; `receipt` is set if it was answered before."""
+
+    manifest: Document | None
+    peer: Authority
+    receipt: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    receipt: bytes
+    checkpoint: str
+    accepted: tuple[tuple[str, int], ...] = ()
+
+
+class Receiver:
+    """Answers bundles for one authority. Synchronous; call it off the event loop."""
+
+    def __init__(self, own: OwnAuthority) -> None:
+        self._own = own
+
+    def open(self, first_line: bytes) -> Opened:
+        """Check a manifest before the rest of its bundle is read. Records nothing.
+
+        Raises:
+            ExchangeProblem: In the order of protocol section 4.
+        """
+        signed = self._authentic(first_line)
+        stored = self._own.ledger.read(
+            lambda tx: transport.receipt(tx, signed.iss, signed.doc_id)
+        )
+        if stored is not None:
+            return Opened(None, signed.iss, stored)
+        now = self._own.clock.now()
+        check_addressed(self._own, signed.claims, now)
+        try:
+            manifest = check_document(signed, MANIFEST.name)
+        except Refused as refusal:
+            raise bundle.malformed(_listed(refusal)) from None
+        life = signed.claims["exp"] - manifest.iat
+        if not 0 < life <= MAX_MANIFEST_LIFE_S:
+            raise bundle.malformed(f"exp is {life} s after iat, expected at most 90 days")
+        return Opened(manifest, signed.iss)
+
+    def receive(self, opened: Opened, rest: bytes) -> bytes:
+        """Take a bundle in and return the receipt, durable and released.
+
+        Args:
+            opened: Output of `open`.
+            rest: All bytes after the manifest's line.
+
+        Raises:
+            ExchangeProblem: In the order of protocol section 4; forks carry ``statement``.
+        """
+        if opened.receipt is not None:
+            return opened.receipt
+        manifest = opened.manifest
+        assert manifest is not None
+        lines = bundle.split(rest)
+        bundle.check_against_manifest(manifest.body, lines, rest)
+        context = Context(self._own.clock.now())
+        try:
+            verdicts = self._judge(manifest, lines, context)
+            self._own.fault("receive.commit")
+            answer = self._own.ledger.write(
+                lambda tx: self._record(tx, manifest, verdicts, context)
+            )
+        except peer_log.LogForkFound as fork:
+            raise self._fork(manifest, "log-fork", str(fork), fork.evidence) from None
+        except StreamForkFound as fork:
+            raise self._fork(manifest, "stream-fork", str(fork), fork.evidence) from None
+        except LogBehindError as error:
+            raise ExchangeProblem(
+                "paused", str(error), {"retry_after": RETRY_AFTER_PAUSE_S}
+            ) from None
+        except ExchangeProblem as problem:
+            if problem.code == "bad-proof":
+                self._own.ledger.write(lambda tx: self._bad_proof(tx, manifest, problem))
+            raise
+        self._own.fault("receive.release")
+        self._own.checkpoints.release(answer.checkpoint)
+        self._own.fault("receive.answer")
+        return answer.receipt
+
+    def _authentic(self, first_line: bytes) -> SignedDocument:
+        try:
+            untrusted = parse(first_line, MAX_TRANSPORT_BYTES)
+        except Refused as refusal:
+            if refusal.code == "too-large":
+                raise ExchangeProblem("too-large", str(refusal)) from None
+            raise bundle.malformed(f"manifest: {refusal}") from None
+        if untrusted.typ != MANIFEST.typ:
+            raise bundle.malformed(f"expected {MANIFEST.typ} in the first line")
+        check_known(self._own, untrusted.claimed_issuer)
+        try:
+            return verify(untrusted, self._own.book.ring, MANIFEST.role)
+        except Refused as refusal:
+            raise ExchangeProblem("bad-signature", str(refusal)) from None
+
+    def _judge(self, manifest: Document, lines: list[bytes], context: Context) -> list[Verdict]:
+        peer = manifest.iss
+        held = self._own.ledger.read(
+            lambda tx: {
+                doc_id
+                for doc_id in manifest.body["documents"]
+                if streams.received_index(tx, peer, doc_id) is not None
+            }
+        )
+        return [
+            judge(self._own, peer, line, context, held=doc_id in held)
+            for doc_id, line in zip(manifest.body["documents"], lines, strict=True)
+        ]
+
+    def _record(
+        self, tx: Transaction, manifest: Document, verdicts: list[Verdict], context: Context
+    ) -> _Answer:
+        own, peer, body = self._own, manifest.iss, manifest.body
+        now_s = seconds(context.now)
+        stored = transport.receipt(tx, peer, manifest.doc_id)
+        if stored is not None:  # the same manifest came twice at once
+            return _Answer(stored, own.checkpoints.current(tx, now_s).note)
+        own.checkpoints.guard(tx)
+        self._check_log(tx, manifest, now_s)
+        have = self._check_stream(tx, peer, body)
+        results: list[dict[str, Any]] = []
+        if body["stream"]["first"] <= have.position + 1:
+            results, have = self._take(tx, manifest, verdicts, context, have)
+        known = max(body["stream"]["last"], _state(tx, peer).known)
+        proven = body["witnessed"]["size"] if body["witnessed"] else 0
+        peers.update(
+            tx, peer, known=known, last_in=now_s, bad_proofs=0,
+            proven_size=max(proven, _state(tx, peer).proven_size),
+        )  # fmt: skip
+        rejudged = [
+            {"doc": doc_id, "outcome": "accepted", "index": index}
+            for doc_id, index in streams.rejudged(tx, peer, proven)
+        ]
+        receipt_body = self._receipt_body(tx, manifest, have, results, now_s)
+        if rejudged:
+            receipt_body["rejudged"] = rejudged
+        signed = own.sign(RECEIPT, [peer], _in_order(receipt_body), iat=now_s)
+        transport.keep_receipt(tx, "given", peer, manifest.doc_id, signed.raw, now_s)
+        checkpoint: str = receipt_body["log"]["checkpoint"]
+        if results:
+            own.log(tx, signed, RECEIPT.name, now_s)
+        return _Answer(signed.raw, checkpoint)
+
+    def _check_log(self, tx: Transaction, manifest: Document, now_s: int) -> None:
+        peer, body = manifest.iss, manifest.body
+        blocked = peers.incidents(tx, peer, "log-fork", direction="in")
+        if blocked:
+            raise peer_log.LogForkFound(blocked[0].detail, blocked[0].evidence)
+        wrong = peer_log.check_own_head(tx, body["witnessed"])
+        if wrong is not None:
+            raise ExchangeProblem("bad-proof", f"witnessed: {wrong}")
+        heartbeat = not body["documents"]
+        shown = peer_log.check_manifest_log(tx, self._own, peer, body["log"], heartbeat=heartbeat)
+        if any(index >= shown.size for index in body["indexes"]):
+            raise bundle.malformed("the checkpoint does not cover all indexes")
+        witness.keep(tx, peer, shown, now_s)
+
+    def _check_stream(self, tx: Transaction, peer: Authority, body: Mapping[str, Any]) -> Place:
+        """The last place held; everything the bundle says of held places must agree."""
+        stream = body["stream"]
+        have = streams.received_place(tx, peer)
+        assert have is not None
+        before = Place(stream["first"] - 1, base64url.decode(stream["prev_head"]))
+        claimed = [before]
+        for doc_id in body["documents"]:
+            claimed.append(claimed[-1].then(base64url.decode(doc_id)))
+        for place in claimed:
+            if place.position > have.position:
+                break
+            held = streams.received_place(tx, peer, place.position)
+            if held is not None and held.head != place.head:
+                raise StreamForkFound(
+                    f"another head at position {place.position} of the stream of {peer}",
+                    {"position": place.position, "held": base64url.encode(held.head),
+                     "shown": base64url.encode(place.head)},
+                )  # fmt: skip
+        return have
+
+    def _take(
+        self, tx: Transaction, manifest: Document, verdicts: list[Verdict], context: Context, have: Place
+    ) -> tuple[list[dict[str, Any]], Place]:
+        results = []
+        fresh: list[tuple[str, int]] = []
+        position = manifest.body["stream"]["first"]
+        offered = zip(manifest.body["documents"], manifest.body["indexes"], verdicts, strict=True)
+        for doc_id, their_index, verdict in offered:
+            if position <= have.position:
+                results.append(self._held_result(tx, manifest.iss, doc_id, position))
+            else:
+                have = have.then(base64url.decode(doc_id))
+                result = self._fresh_result(tx, manifest.iss, doc_id, verdict, have, context)
+                results.append(result)
+                if result["outcome"] == "accepted":
+                    fresh.append((doc_id, their_index))
+            position += 1
+        if fresh:
+            transport.want_spot_check(tx, manifest.iss, *secrets.choice(fresh))
+        return results, have
+
+    def _held_result(
+        self, tx: Transaction, peer: Authority, doc_id: str, position: int
+    ) -> dict[str, Any]:
+        index = streams.received_index(tx, peer, doc_id)
+        if index is not None:
+            return {"doc": doc_id, "outcome": "duplicate", "index": index}
+        kept = streams.quarantined_at(tx, peer, position)
+        assert kept is not None
+        return {"doc": doc_id, "outcome": "rejected", "errors": kept.errors}
+
+    def _fresh_result(
+        self, tx: Transaction, peer: Authority, doc_id: str, verdict: Verdict, place: Place, context: Context
+    ) -> dict[str, Any]:
+        now_s = seconds(context.now)
+        index = streams.received_index(tx, peer, doc_id) if verdict.parsed else None
+        if index is not None:
+            streams.receive(tx, peer, place, doc_id, now_s)
+            return {"doc": doc_id, "outcome": "duplicate", "index": index}
+        findings = verdict.findings(tx, context)
+        streams.receive(tx, peer, place, doc_id, now_s)
+        if findings:
+            keep = findings[0].code != "too-large"
+            streams.quarantine(
+                tx, peer, place.position, doc_id, verdict.raw, findings, now_s, keep=keep
+            )
+            return {"doc": doc_id, "outcome": "rejected", "errors": _as_json(findings)}
+        assert verdict.document is not None
+        index = self._own.log(tx, verdict.document.signed, verdict.document.kind, now_s)
+        return {"doc": doc_id, "outcome": "accepted", "index": index}
+
+    def _receipt_body(
+        self, tx: Transaction, manifest: Document, have: Place, results: list[dict[str, Any]], now_s: int
+    ) -> dict[str, Any]:
+        witnessed = manifest.body["witnessed"]
+        from_size = witnessed["size"] if witnessed else 0
+        return {
+            "manifest": manifest.doc_id,
+            "stream": {"have": have.position, "head": base64url.encode(have.head)},
+            "results": results,
+            "log": peer_log.own_log_part(tx, self._own, from_size, now_s),
+            "witnessed": peer_log.head_of(witness.held(tx, manifest.iss)),
+        }
+
+    def _fork(
+        self, manifest: Document, code: str, detail: str, evidence: Mapping[str, Any]
+    ) -> ExchangeProblem:
+        """Keep the evidence, and state the fork under this authority's signature (rule 5)."""
+        own, peer, now_s = self._own, manifest.iss, self._own.now_s()
+
+        def state(tx: Transaction) -> tuple[SignedDocument, str]:
+            own.checkpoints.guard(tx)
+            shown = dict(evidence) | {"manifest": manifest.signed.raw.decode()}
+            peers.report(tx, peer, code, "in", detail, shown, now_s)
+            have = streams.received_place(tx, peer)
+            assert have is not None
+            safe = manifest if peer_log.check_own_head(tx, manifest.body["witnessed"]) is None else None
+            body = self._receipt_body(tx, manifest, have, [], now_s) if safe else {
+                "manifest": manifest.doc_id, "results": []}  # fmt: skip
+            signed = own.sign(RECEIPT, [peer], _in_order(body | {"code": code}), iat=now_s)
+            return signed, own.checkpoints.current(tx, now_s).note
+
+        statement, checkpoint = own.ledger.write(state)
+        own.checkpoints.release(checkpoint)
+        return ExchangeProblem(code, detail, {"statement": statement.raw.decode()})
+
+    def _bad_proof(self, tx: Transaction, manifest: Document, problem: ExchangeProblem) -> None:
+        """Count; three in a row, or a claim beyond this log, are an incident."""
+        peer, now_s = manifest.iss, self._own.now_s()
+        count = _state(tx, peer).bad_proofs + 1
+        peers.update(tx, peer, bad_proofs=count)
+        evidence = {"manifest": manifest.signed.raw.decode()}
+        if count >= peer_log.BAD_PROOFS_IN_A_ROW:
+            peers.report(tx, peer, "bad-proof", "in", "three proofs in a row failed", evidence, now_s)
+        if "the peer claims" in str(problem):
+            peers.report(tx, peer, "position-ahead", "in", str(problem), evidence, now_s)
+
+
+def check_known(own: OwnAuthority, issuer: str) -> None:
+    """Only pinned peers are spoken to.
+
+    Raises:
+        ExchangeProblem: ``unknown-peer``, or ``paused`` where its keys have changed.
+    """
+    if issuer in own.book.stopped:
+        raise ExchangeProblem(
+            "paused", "this peer is stopped; its operator should call ours",
+            {"retry_after": RETRY_AFTER_PAUSE_S},
+        )  # fmt: skip
+    if issuer not in own.book.ring:
+        raise ExchangeProblem("unknown-peer", "no such peer")
+
+
+def check_addressed(own: OwnAuthority, claims: Mapping[str, Any], now: datetime) -> None:
+    """Version, audience, sandbox and time of an authentic manifest or token.
+
+    Raises:
+        ExchangeProblem: ``unsupported-version``, ``wrong-audience``, ``wrong-sandbox``, ``expired``.
+    """
+    body = claims.get("body")
+    protocol = body.get("protocol", bundle.PROTOCOL) if isinstance(body, dict) else bundle.PROTOCOL
+    if protocol != bundle.PROTOCOL:
+        raise ExchangeProblem("unsupported-version", f"expected {bundle.PROTOCOL}")
+    if claims.get("aud") != [own.name]:
+        raise ExchangeProblem("wrong-audience", f"this is {own.name}")
+    if bool(claims.get("sandbox")) != own.sandbox:
+        raise ExchangeProblem("wrong-sandbox", "sandbox and production never mix")
+    now_s, iat, exp = seconds(now), claims.get("iat"), claims.get("exp")
+    early = type(iat) is int and iat > now_s + CLOCK_GRACE_S
+    late = type(exp) is int and exp + CLOCK_GRACE_S < now_s
+    if early or late:
+        detail = f"iat {iat}, exp {exp}: {'not yet valid' if early else 'expired'}"
+        raise ExchangeProblem("expired", detail, {"now": now_s})
+
+
+def _state(tx: Transaction, peer: Authority) -> peers.PeerState:
+    state = peers.state(tx, peer)
+    assert state is not None, f"{peer} is in the ring and hence pinned"
+    return state
+
+
+def _in_order(body: Mapping[str, Any]) -> dict[str, Any]:
+    order = ("manifest", "stream", "results", "rejudged", "log", "witnessed", "code")
+    return {name: body[name] for name in order if name in body}
+
+
+def _as_json(findings: tuple[Finding, ...]) -> list[dict[str, Any]]:
+    return [found.as_json() for found in findings]
+
+
+def _listed(refusal: Refused) -> str:
+    return "; ".join(f"{f.pointer}: {f.detail}" for f in refusal.findings)[:500]

@@ -1,0 +1,60 @@
+"""Whether peers are in sync, per direction and never computed from one direction only."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from node.authority import OwnAuthority
+from node.config import PeerSettings
+from node.ledger import peers, streams
+from node.ledger.database import Transaction
+
+SILENT_AFTER_S = 45 * 60
+"""Three heartbeats missed in a row."""
+
+
+def status(own: OwnAuthority) -> dict[str, Any]:
+    """The state of every peer, worst first (architecture: JSON of ``status``)."""
+    rows = own.ledger.read(lambda tx: [_peer(tx, own, peer) for peer in own.config.peers])
+    worst = {"incident": 0, "silent": 1, "behind": 2, "in sync": 3}
+    return {"peers": sorted(rows, key=lambda row: (worst[row["state"]], row["authority"]))}
+
+
+def _peer(tx: Transaction, own: OwnAuthority, settings: PeerSettings) -> dict[str, Any]:
+    now_s = own.now_s()
+    state = peers.state(tx, settings.authority)
+    sent = streams.sent_place(tx, settings.authority)
+    received = streams.received_place(tx, settings.authority)
+    incidents = peers.incidents(tx, settings.authority)
+    assert sent is not None and received is not None
+    acknowledged = state.acknowledged if state else 0
+    known = max(state.known if state else 0, received.position)
+    oldest = streams.oldest_waiting_s(tx, settings.authority, acknowledged)
+    contacts = [at for at in (state.last_out, state.last_in) if at] if state else []
+    out_lag, in_lag = sent.position - acknowledged, known - received.position
+    row = {
+        "authority": settings.authority,
+        "state": "in sync",
+        "out": {
+            "position": sent.position,
+            "acknowledged": acknowledged,
+            "lag": out_lag,
+            "oldest_s": 0 if oldest is None else max(0, now_s - oldest),
+        },
+        "in": {"known": known, "have": received.position, "lag": in_lag},
+        "last_contact": _time(max(contacts)) if contacts else None,
+        "last_error": state.last_error if state else None,
+        "next_try": _time(state.next_try) if state and state.next_try > now_s else None,
+        "quarantine": len(streams.quarantined(tx, settings.authority)),
+        "incidents": [{"code": i.code, "at": _time(i.at), "detail": i.detail} for i in incidents],
+    }
+    if incidents or settings.authority in own.book.stopped:
+        row["state"] = "incident"
+    elif not contacts or now_s - max(contacts) > SILENT_AFTER_S:
+        row["state"] = "silent"
+    elif out_lag or in_lag:
+        row["state"] = "behind"
+    return row
+
+
+def _time(at_s: int) -> str:
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,1 @@
+"""Strict JWS, keys and signers. The only room that imports `jwt` and `cryptography`."""

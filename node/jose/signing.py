@@ -1,0 +1,156 @@
+"""Private keys: made, kept and used here, never shown.
+
+A signer gives raw JOSE signatures; a hardware module can stand behind the same protocol.
+"""
+
+import os
+import secrets
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.algorithms import OKPAlgorithm
+
+from node import base64url, strict_json
+from node.documents import SignedDocument
+from node.errors import ConfigError
+from node.ids import Authority, DocId, Kid
+from node.jose.algorithms import ED25519
+from node.jose.keys import ROLES, KeySet, PublicKey, read_key_set, thumbprint
+from node.jose.strict import doc_digest
+
+Signers = Mapping[str, "Signer"]
+"""This authority's signers by role."""
+
+
+class Signer(Protocol):
+    """One private key with one role."""
+
+    alg: str
+    kid: Kid
+
+    def sign(self, message: bytes) -> bytes:
+        """The raw JOSE signature over a message, 64 bytes."""
+        ...
+
+
+class Ed25519Signer:
+    """An Ed25519 key held in memory."""
+
+    alg = ED25519
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+        self.kid = thumbprint(_public_jwk(key))
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature over a message, 64 bytes (RFC 8032)."""
+        return self._key.sign(message)
+
+
+def new_jti() -> str:
+    """128 random bits: they make every doc digest unguessable (protocol section 2)."""
+    return base64url.encode(secrets.token_bytes(16))
+
+
+def sign_document(
+    signer: Signer, typ: str, issuer: Authority, claims: Mapping[str, Any]
+) -> SignedDocument:
+    """Sign a payload as a compact JWS; members keep the order given."""
+    header = {"alg": signer.alg, "kid": signer.kid, "typ": typ}
+    signing_input = b".".join(
+        base64url.encode(strict_json.dumps(part)).encode() for part in (header, claims)
+    )
+    signature = base64url.encode(signer.sign(signing_input)).encode()
+    raw = signing_input + b"." + signature
+    digest = doc_digest(raw)
+    doc_id = DocId(base64url.encode(digest))
+    return SignedDocument(raw, doc_id, digest, typ, issuer, signer.kid, claims)
+
+
+def make_keys(authority: Authority, private_folder: Path, now_s: int) -> KeySet:
+    """Make one Ed25519 key per role and write the private ones, 0600 in a folder of 0700.
+
+    Raises:
+        ConfigError: ``keys-exist`` if the folder already holds something.
+    """
+    private_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder.chmod(0o700)
+    if any(private_folder.iterdir()):
+        raise ConfigError(f"{private_folder} already holds keys", code="keys-exist")
+    published = []
+    for role in ROLES:
+        key = Ed25519PrivateKey.generate()
+        jwk = _public_jwk(key)
+        kid = thumbprint(jwk)
+        pem = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        descriptor = os.open(
+            private_folder / f"{kid}.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600
+        )
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(pem)
+            file.flush()
+            os.fsync(file.fileno())
+        published.append(
+            jwk
+            | {"kid": kid, "alg": ED25519, "use": "sig", "kp_role": role, "kp_not_before": now_s}
+        )
+    return read_key_set(strict_json.dumps({"kp_authority": authority, "keys": published}))
+
+
+def check_private(path: Path) -> None:
+    """Refuse a private key, or its folder, that others can read.
+
+    Raises:
+        ConfigError: ``key-permissions`` with the command that mends it, ``keys-missing``.
+    """
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is missing", code="keys-missing") from None
+    if mode & 0o077:
+        wanted = "700" if path.is_dir() else "600"
+        raise ConfigError(
+            f"{path} can be read by others (mode {mode:o}); run: chmod {wanted} {path}",
+            code="key-permissions",
+        )
+
+
+def load_signers(own: KeySet, private_folder: Path, now_s: int) -> dict[str, Signer]:
+    """The newest current key of each role of the own set.
+
+    Raises:
+        ConfigError: ``keys-missing``, ``key-permissions`` or ``bad-key-file``.
+    """
+    check_private(private_folder)
+    signers: dict[str, Signer] = {}
+    for role in ROLES:
+        current = [key for key in own.with_role(role) if key.current_at(now_s)]
+        if not current:
+            raise ConfigError(f"no current {role} key of {own.authority}", code="keys-missing")
+        signers[role] = _load_signer(current[-1], private_folder / f"{current[-1].kid}.pem")
+    return signers
+
+
+def _load_signer(public: PublicKey, path: Path) -> Signer:
+    check_private(path)
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ConfigError(f"{path} is no unencrypted PKCS#8 key", code="bad-key-file") from None
+    if not isinstance(key, Ed25519PrivateKey) or thumbprint(_public_jwk(key)) != public.kid:
+        raise ConfigError(f"{path} is not the key {public.kid}", code="bad-key-file")
+    return Ed25519Signer(key)
+
+
+def _public_jwk(key: Ed25519PrivateKey) -> dict[str, Any]:
+    jwk = OKPAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    return {"kty": jwk["kty"], "crv": jwk["crv"], "x": jwk["x"]}

@@ -1,0 +1,45 @@
+"""The audit trail: every write by a person."""
+
+import getpass
+from dataclasses import dataclass
+
+from node.ledger.database import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Who did what to what, and when. `account` is the operating system's user."""
+
+    at: int
+    verb: str
+    subject: str
+    office: str | None
+    officer: str | None
+    account: str
+
+
+def note(
+    tx: Transaction, at_s: int, verb: str, subject: str, office: str | None = None,
+    officer: str | None = None,
+) -> None:  # fmt: skip
+    """Write an act into the trail, in the transaction of the act itself."""
+    tx.execute(
+        "INSERT INTO acts (at, verb, subject, office, officer, account) VALUES (?, ?, ?, ?, ?, ?)",
+        (at_s, verb, subject, office, officer, _account()),
+    )
+
+
+def listed(tx: Transaction, subject: str) -> list[Act]:
+    """The acts on a subject, oldest first."""
+    rows = tx.execute(
+        "SELECT at, verb, subject, office, officer, account FROM acts WHERE subject = ? ORDER BY id",
+        (subject,),
+    )
+    return [Act(*row) for row in rows]
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

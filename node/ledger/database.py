@@ -1,0 +1,127 @@
+"""The database file: one writer thread, readers, transactions that decide and write at once."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from sqlite_utils import Database
+from sqlite_utils.utils import sqlite3
+
+from node.errors import ConfigError
+from node.ledger.migrations import migrations
+
+T = TypeVar("T")
+Transaction = sqlite3.Connection
+"""What the functions of this room take; opaque to everyone else."""
+
+SAFE_VERSION = (3, 51, 3)
+"""Older SQLite can corrupt a WAL database when one connection checkpoints while another commits."""
+
+BUSY_TIMEOUT_S = 30
+"""How long a writer waits for another process (a command beside `serve`)."""
+
+READERS = 2
+
+
+class Ledger:
+    """Transactions on one database file.
+
+    Writes run one after another on one thread, each inside ``BEGIN IMMEDIATE`` so that what it
+    read still holds when it writes; when `write` returns, the effects are durable
+    (``synchronous=FULL``). Several processes may share the file.
+    """
+
+    def __init__(self, path: Path, *, create: bool = False) -> None:
+        """Open the file and bring its tables up to date.
+
+        Raises:
+            ConfigError: ``no-database`` or ``bad-database``.
+        """
+        if not create and not path.exists():
+            raise ConfigError(
+                f"{path} is missing; run kpnode init, or restore a backup", code="no-database"
+            )
+        self._path = path
+        self._writer = ThreadPoolExecutor(1, "ledger-writer")
+        self._readers = ThreadPoolExecutor(READERS, "ledger-reader")
+        self._local = threading.local()
+        self._open: list[sqlite3.Connection] = []
+        try:
+            self._writer.submit(self._prepare).result()
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise ConfigError(f"{path} is no usable database: {error}", code="bad-database") from error
+
+    def write(self, act: Callable[[Transaction], T]) -> T:
+        """Run `act` in one transaction; durable on return, or nothing happened."""
+        return self.submit_write(act).result()
+
+    def read(self, query: Callable[[Transaction], T]) -> T:
+        """Run `query` on one consistent view of the database."""
+        return self.submit_read(query).result()
+
+    def submit_write(self, act: Callable[[Transaction], T]) -> Future[T]:
+        """As `write`, for callers that wait elsewhere."""
+        return self._writer.submit(self._run, act, "BEGIN IMMEDIATE")
+
+    def submit_read(self, query: Callable[[Transaction], T]) -> Future[T]:
+        """As `read`, for callers that wait elsewhere."""
+        return self._readers.submit(self._run, query, "BEGIN")
+
+    def version(self) -> int:
+        """A number that changes when another process has written (``PRAGMA data_version``)."""
+        return self._writer.submit(self._data_version).result()
+
+    def close(self) -> None:
+        """Wait for what runs, then close every connection."""
+        self._writer.shutdown()
+        self._readers.shutdown()
+        for connection in self._open:
+            connection.close()
+
+    def _prepare(self) -> None:
+        connection = self._connection()
+        wal = tuple(map(int, sqlite3.sqlite_version.split("."))) >= SAFE_VERSION
+        connection.execute(f"PRAGMA journal_mode = {'WAL' if wal else 'DELETE'}")
+        database = Database(connection)
+        if migrations.pending(database):
+            migrations.apply(database)
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(
+                self._path,
+                timeout=BUSY_TIMEOUT_S,
+                isolation_level=None,
+                check_same_thread=False,  # closed by `close`, used by its own thread only
+            )
+            connection.row_factory = sqlite3.Row
+            for pragma in ("synchronous = FULL", "foreign_keys = ON", "trusted_schema = OFF"):
+                connection.execute(f"PRAGMA {pragma}")
+            self._local.connection = connection
+            self._open.append(connection)
+        return connection
+
+    def _run(self, act: Callable[[Transaction], T], begin: str) -> T:
+        connection = self._connection()
+        connection.execute(begin)
+        try:
+            result = act(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return result
+
+    def _data_version(self) -> int:
+        (version,) = self._connection().execute("PRAGMA data_version").fetchone()
+        return int(version)
+
+
+def sqlite_version() -> str:
+    """The version of the SQLite in use."""
+    return str(sqlite3.sqlite_version)

@@ -1,0 +1,113 @@
+"""The log: documents, entries and the nodes of the tree. Append only."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from node import base64url
+from node.documents import SignedDocument
+from node.ledger.database import Transaction
+from node.log import tree
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the log. `jws` is None once a document was erased after retention."""
+
+    index: int
+    doc_id: str
+    typ: str
+    iss: str
+    iat: int
+    leaf: bytes
+    recorded_at: int
+    jws: bytes | None
+
+
+_ENTRY = (
+    "SELECT e.idx, e.doc_id, d.typ, d.iss, d.iat, e.leaf, e.recorded_at, d.jws "
+    "FROM entries e LEFT JOIN documents d USING (doc_id)"
+)
+
+
+def append(tx: Transaction, signed: SignedDocument, origin: str, at_s: int) -> int:
+    """Add a document to the log of `origin`; returns its index.
+
+    Document, entry and tree nodes go into the caller's transaction. The tree's edge is read here,
+    so several processes may append.
+    """
+    index = size(tx)
+    leaf = tree.entry_leaf(origin, signed.digest)
+    tx.execute(
+        "INSERT INTO documents (doc_id, typ, iss, iat, jws) VALUES (?, ?, ?, ?, ?)",
+        (signed.doc_id, signed.typ, signed.iss, signed.claims["iat"], signed.raw),
+    )
+    tx.execute(
+        "INSERT INTO entries (idx, doc_id, leaf, recorded_at) VALUES (?, ?, ?, ?)",
+        (index, signed.doc_id, leaf, at_s),
+    )
+    tx.executemany(
+        "INSERT INTO nodes (level, idx, hash) VALUES (?, ?, ?)",
+        tree.appended(index, leaf, node_getter(tx)),
+    )
+    return index
+
+
+def size(tx: Transaction) -> int:
+    """Number of entries."""
+    (last,) = tx.execute("SELECT max(idx) FROM entries").fetchone()
+    return 0 if last is None else int(last) + 1
+
+
+def node_getter(tx: Transaction) -> tree.GetNode:
+    """Read access to the stored subtrees."""
+
+    def get(level: int, index: int) -> bytes:
+        (value,) = tx.execute(
+            "SELECT hash FROM nodes WHERE level = ? AND idx = ?", (level, index)
+        ).fetchone()
+        return bytes(value)
+
+    return get
+
+
+def root(tx: Transaction, at_size: int | None = None) -> bytes:
+    """Root of the tree, or of its first `at_size` entries."""
+    return tree.root(size(tx) if at_size is None else at_size, node_getter(tx))
+
+
+def index_of(tx: Transaction, doc_id: str) -> int | None:
+    """The index of a document, or None if it is not in the log."""
+    row = tx.execute("SELECT idx FROM entries WHERE doc_id = ?", (doc_id,)).fetchone()
+    return None if row is None else int(row["idx"])
+
+
+def entry(tx: Transaction, index: int) -> Entry | None:
+    """One entry."""
+    row = tx.execute(f"{_ENTRY} WHERE e.idx = ?", (index,)).fetchone()
+    return None if row is None else Entry(*row)
+
+
+def listed(tx: Transaction, after: int, limit: int) -> list[Entry]:
+    """Entries with an index from `after` on, oldest first."""
+    rows = tx.execute(f"{_ENTRY} WHERE e.idx >= ? ORDER BY e.idx LIMIT ?", (after, limit))
+    return [Entry(*row) for row in rows]
+
+
+def walk(tx: Transaction) -> Iterator[Entry]:
+    """All entries, oldest first, without holding them in memory."""
+    for row in tx.execute(f"{_ENTRY} ORDER BY e.idx"):
+        yield Entry(*row)
+
+
+def document(tx: Transaction, doc_id: str) -> bytes | None:
+    """The exact bytes of a document in the log."""
+    row = tx.execute("SELECT jws FROM documents WHERE doc_id = ?", (doc_id,)).fetchone()
+    return None if row is None else bytes(row["jws"])
+
+
+def claims(jws: bytes) -> Mapping[str, Any]:
+    """The payload of a document of this ledger; it was verified when it was recorded."""
+    payload: dict[str, Any] = json.loads(base64url.decode(jws.split(b".")[1]))
+    return payload

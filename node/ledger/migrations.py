@@ -1,0 +1,111 @@
+"""The tables, step by step. A migration that has run anywhere is never changed."""
+
+from sqlite_utils import Database, Migrations
+
+migrations = Migrations("kpnode")
+
+_APPEND_ONLY = (
+    "entries", "nodes", "checkpoints", "stream_out", "stream_in", "seen_checkpoints", "acts",
+)  # fmt: skip
+
+
+@migrations(name="0001-ledger")
+def _ledger(db: Database) -> None:
+    tables = """
+        CREATE TABLE documents (
+          doc_id TEXT PRIMARY KEY CHECK (length(doc_id) = 43),
+          typ TEXT NOT NULL, iss TEXT NOT NULL, iat INTEGER NOT NULL,
+          jws BLOB NOT NULL) STRICT;
+        CREATE TABLE entries (
+          idx INTEGER PRIMARY KEY CHECK (idx >= 0),
+          doc_id TEXT NOT NULL UNIQUE,
+          leaf BLOB NOT NULL CHECK (length(leaf) = 32),
+          recorded_at INTEGER NOT NULL) STRICT;
+        CREATE TABLE nodes (
+          level INTEGER NOT NULL, idx INTEGER NOT NULL,
+          hash BLOB NOT NULL CHECK (length(hash) = 32),
+          PRIMARY KEY (level, idx)) STRICT, WITHOUT ROWID;
+        CREATE TABLE checkpoints (
+          size INTEGER PRIMARY KEY, root BLOB NOT NULL, note TEXT NOT NULL,
+          signed_at INTEGER NOT NULL) STRICT;
+
+        CREATE TABLE stream_out (
+          peer TEXT NOT NULL, position INTEGER NOT NULL CHECK (position > 0),
+          doc_id TEXT NOT NULL, head BLOB NOT NULL CHECK (length(head) = 32),
+          queued_at INTEGER NOT NULL,
+          PRIMARY KEY (peer, position)) STRICT, WITHOUT ROWID;
+        CREATE INDEX stream_out_doc ON stream_out (doc_id);
+        CREATE TABLE stream_in (
+          peer TEXT NOT NULL, position INTEGER NOT NULL CHECK (position > 0),
+          doc_id TEXT NOT NULL, head BLOB NOT NULL CHECK (length(head) = 32),
+          received_at INTEGER NOT NULL,
+          PRIMARY KEY (peer, position)) STRICT, WITHOUT ROWID;
+        CREATE INDEX stream_in_doc ON stream_in (doc_id, peer);
+        CREATE TABLE outcomes (
+          peer TEXT NOT NULL, doc_id TEXT NOT NULL,
+          outcome TEXT NOT NULL CHECK (outcome IN ('accepted', 'duplicate', 'rejected')),
+          idx INTEGER, errors TEXT NOT NULL, receipt TEXT NOT NULL, at INTEGER NOT NULL,
+          PRIMARY KEY (peer, doc_id)) STRICT, WITHOUT ROWID;
+        CREATE TABLE quarantine (
+          peer TEXT NOT NULL, position INTEGER NOT NULL, doc_id TEXT NOT NULL,
+          size_bytes INTEGER NOT NULL, jws BLOB, errors TEXT NOT NULL, judged_at INTEGER NOT NULL,
+          PRIMARY KEY (peer, position)) STRICT, WITHOUT ROWID;
+        CREATE TABLE rejudged (
+          peer TEXT NOT NULL, doc_id TEXT NOT NULL, idx INTEGER NOT NULL,
+          PRIMARY KEY (peer, doc_id)) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE sent (
+          manifest TEXT PRIMARY KEY, peer TEXT NOT NULL, jws BLOB NOT NULL,
+          first INTEGER NOT NULL, last INTEGER NOT NULL, made_at INTEGER NOT NULL) STRICT;
+        CREATE INDEX sent_peer ON sent (peer, made_at);
+        CREATE TABLE receipts (
+          manifest TEXT PRIMARY KEY, peer TEXT NOT NULL,
+          direction TEXT NOT NULL CHECK (direction IN ('given', 'held')),
+          jws BLOB NOT NULL, at INTEGER NOT NULL) STRICT;
+        CREATE TABLE peers (
+          authority TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, pinned_at INTEGER NOT NULL,
+          in_flight TEXT, acknowledged INTEGER NOT NULL DEFAULT 0,
+          proven_size INTEGER NOT NULL DEFAULT 0, known INTEGER NOT NULL DEFAULT 0,
+          attempts INTEGER NOT NULL DEFAULT 0, next_try INTEGER NOT NULL DEFAULT 0,
+          batch INTEGER NOT NULL DEFAULT 1000, last_error TEXT,
+          last_out INTEGER, last_in INTEGER, bad_proofs INTEGER NOT NULL DEFAULT 0,
+          lease TEXT, lease_until INTEGER NOT NULL DEFAULT 0) STRICT;
+        CREATE TABLE seen_checkpoints (
+          peer TEXT NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL, note TEXT NOT NULL,
+          at INTEGER NOT NULL, PRIMARY KEY (peer, size)) STRICT, WITHOUT ROWID;
+        CREATE TABLE incidents (
+          id INTEGER PRIMARY KEY, peer TEXT NOT NULL, code TEXT NOT NULL,
+          direction TEXT NOT NULL CHECK (direction IN ('in', 'out', 'both')),
+          detail TEXT NOT NULL, evidence TEXT NOT NULL, at INTEGER NOT NULL,
+          resolved_at INTEGER, because TEXT) STRICT;
+        CREATE TABLE spot_checks (
+          peer TEXT PRIMARY KEY, doc_id TEXT NOT NULL, idx INTEGER NOT NULL) STRICT;
+        CREATE TABLE tokens (
+          iss TEXT NOT NULL, jti TEXT NOT NULL, until INTEGER NOT NULL,
+          PRIMARY KEY (iss, jti)) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE certificates (
+          participant TEXT NOT NULL, number TEXT NOT NULL, doc_id TEXT NOT NULL UNIQUE,
+          side TEXT NOT NULL CHECK (side IN ('exporter', 'importer')), peer TEXT NOT NULL,
+          confirmation TEXT, PRIMARY KEY (participant, number)) STRICT, WITHOUT ROWID;
+        CREATE TABLE re_exports (
+          number TEXT NOT NULL, carats TEXT NOT NULL, used_by TEXT NOT NULL,
+          PRIMARY KEY (number, used_by)) STRICT, WITHOUT ROWID;
+        CREATE TABLE acts (
+          id INTEGER PRIMARY KEY, at INTEGER NOT NULL, verb TEXT NOT NULL, subject TEXT NOT NULL,
+          office TEXT, officer TEXT, account TEXT NOT NULL) STRICT
+        """
+    # One by one: executescript would commit the migration's transaction first.
+    for statement in tables.split(";"):
+        db.conn.execute(statement)
+    for table in _APPEND_ONLY:
+        for event in ("UPDATE", "DELETE"):
+            db.conn.execute(
+                f"CREATE TRIGGER {table}_no_{event.lower()} BEFORE {event} ON {table} "
+                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+            )
+    # A document's bytes are never changed; after retention they may be erased.
+    db.conn.execute(
+        "CREATE TRIGGER documents_no_update BEFORE UPDATE ON documents "
+        "BEGIN SELECT RAISE(ABORT, 'documents are immutable'); END"
+    )

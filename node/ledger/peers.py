@@ -1,0 +1,143 @@
+"""What the node knows of each peer: pinned fingerprint, delivery state, lease, incidents."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from node.ledger.database import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class PeerState:
+    """Delivery to one peer, as it survives restarts.
+
+    Attributes:
+        fingerprint: Of the pinned key set.
+        in_flight: The manifest whose receipt is awaited, or None.
+        acknowledged: Last position of the stream to the peer under a valid receipt.
+        proven_size: The size of this log that the peer last said it holds.
+        known: The last position of the peer's stream that it has told of.
+        attempts: Failures in a row.
+        next_try: Not before this second.
+        batch: Documents a bundle; halved after a time-out.
+        last_error: In words, or None.
+        last_out, last_in: Last contact in each direction, seconds or None.
+        bad_proofs: Proofs in a row that did not verify.
+    """
+
+    authority: str
+    fingerprint: str
+    in_flight: str | None
+    acknowledged: int
+    proven_size: int
+    known: int
+    attempts: int
+    next_try: int
+    batch: int
+    last_error: str | None
+    last_out: int | None
+    last_in: int | None
+    bad_proofs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Something an operator must look at, with the evidence."""
+
+    id: int
+    peer: str
+    code: str
+    direction: str
+    detail: str
+    evidence: Mapping[str, Any]
+    at: int
+
+
+_COLUMNS = (
+    "authority, fingerprint, in_flight, acknowledged, proven_size, known, attempts, "
+    "next_try, batch, last_error, last_out, last_in, bad_proofs"
+)
+_UPDATABLE = frozenset(PeerState.__dataclass_fields__) - {"authority", "fingerprint"}
+
+
+def pin(tx: Transaction, authority: str, fingerprint: str, at_s: int) -> None:
+    """Pin a peer's key set; nothing but an operator's act ever replaces it."""
+    tx.execute(
+        "INSERT INTO peers (authority, fingerprint, pinned_at) VALUES (?, ?, ?)",
+        (authority, fingerprint, at_s),
+    )
+
+
+def state(tx: Transaction, authority: str) -> PeerState | None:
+    """One peer's state, or None if nothing is pinned for it."""
+    row = tx.execute(f"SELECT {_COLUMNS} FROM peers WHERE authority = ?", (authority,)).fetchone()
+    return None if row is None else PeerState(*row)
+
+
+def update(tx: Transaction, authority: str, **values: int | str | None) -> None:
+    """Set members of a peer's state."""
+    assert values.keys() <= _UPDATABLE, values.keys()
+    columns = ", ".join(f"{name} = ?" for name in values)
+    tx.execute(f"UPDATE peers SET {columns} WHERE authority = ?", (*values.values(), authority))
+
+
+def take_lease(tx: Transaction, authority: str, holder: str, now_s: int, until_s: int) -> bool:
+    """Take the one delivery to a peer; False while another process has it."""
+    done = tx.execute(
+        "UPDATE peers SET lease = ?, lease_until = ? "
+        "WHERE authority = ? AND (lease IS NULL OR lease = ? OR lease_until < ?)",
+        (holder, until_s, authority, holder, now_s),
+    )
+    return done.rowcount == 1
+
+
+def drop_lease(tx: Transaction, authority: str, holder: str) -> None:
+    """Give the delivery back."""
+    tx.execute(
+        "UPDATE peers SET lease = NULL WHERE authority = ? AND lease = ?", (authority, holder)
+    )
+
+
+def report(
+    tx: Transaction, peer: str, code: str, direction: str, detail: str,
+    evidence: Mapping[str, Any], at_s: int,
+) -> None:  # fmt: skip
+    """Open an incident; one that is open already with this code and detail stays the one.
+
+    Args:
+        tx: The transaction.
+        peer: Whom it concerns.
+        code: One of protocol section 3 rule 9.
+        direction: ``in``, ``out`` or ``both``: where it stops the exchange.
+        detail: In words.
+        evidence: What proves it, kept as it is.
+        at_s: When.
+    """
+    known = tx.execute(
+        "SELECT 1 FROM incidents WHERE peer = ? AND code = ? AND direction = ? AND detail = ? "
+        "AND resolved_at IS NULL",
+        (peer, code, direction, detail),
+    ).fetchone()
+    if known is None:
+        tx.execute(
+            "INSERT INTO incidents (peer, code, direction, detail, evidence, at) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (peer, code, direction, detail, json.dumps(evidence, ensure_ascii=False), at_s),
+        )
+
+
+def incidents(tx: Transaction, peer: str, *codes: str, direction: str | None = None) -> list[Incident]:
+    """Open incidents of a peer, oldest first; of these codes and this direction where given."""
+    rows = tx.execute(
+        "SELECT id, peer, code, direction, detail, evidence, at FROM incidents "
+        "WHERE peer = ? AND resolved_at IS NULL ORDER BY id",
+        (peer,),
+    )
+    found = [Incident(i, p, c, d, text, json.loads(e), at) for i, p, c, d, text, e, at in rows]
+    return [
+        incident
+        for incident in found
+        if (not codes or incident.code in codes)
+        and (direction is None or incident.direction in (direction, "both"))
+    ]

@@ -1,0 +1,229 @@
+"""The two streams of each pair: positions and heads, sent and received (protocol section 3)."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from node import base64url
+from node.errors import Finding
+from node.ledger.database import Transaction
+
+HEAD_0 = bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A position in a stream and the head there; position 0 is before the first."""
+
+    position: int
+    head: bytes
+
+    def then(self, digest: bytes) -> "Place":
+        """The place of a further document."""
+        return Place(self.position + 1, hashlib.sha256(self.head + digest).digest())
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A document in a stream to a peer."""
+
+    position: int
+    doc_id: str
+    head: bytes
+    index: int
+    jws: bytes
+
+
+def sent_place(tx: Transaction, peer: str, position: int | None = None) -> Place | None:
+    """A place in the stream to a peer, the last one by default."""
+    return _place(tx, "stream_out", peer, position)
+
+
+def received_place(tx: Transaction, peer: str, position: int | None = None) -> Place | None:
+    """A place in the stream from a peer, the last one by default."""
+    return _place(tx, "stream_in", peer, position)
+
+
+def _place(tx: Transaction, table: str, peer: str, position: int | None) -> Place | None:
+    if position == 0:
+        return Place(0, HEAD_0)
+    where = "" if position is None else "AND position = ?"
+    values = (peer,) if position is None else (peer, position)
+    row = tx.execute(
+        f"SELECT position, head FROM {table} WHERE peer = ? {where} ORDER BY position DESC LIMIT 1",
+        values,
+    ).fetchone()
+    if row is None:
+        return Place(0, HEAD_0) if position is None else None
+    return Place(row["position"], bytes(row["head"]))
+
+
+def enqueue(tx: Transaction, peer: str, doc_id: str, at_s: int) -> int:
+    """Put a document of the log at the next position of the stream to a peer."""
+    last = sent_place(tx, peer)
+    assert last is not None
+    place = last.then(base64url.decode(doc_id))
+    tx.execute(
+        "INSERT INTO stream_out (peer, position, doc_id, head, queued_at) VALUES (?, ?, ?, ?, ?)",
+        (peer, place.position, doc_id, place.head, at_s),
+    )
+    return place.position
+
+
+def waiting(tx: Transaction, peer: str, after: int, limit: int) -> list[Waiting]:
+    """Documents in the stream to a peer after a position, in order."""
+    rows = tx.execute(
+        "SELECT s.position, s.doc_id, s.head, e.idx, d.jws FROM stream_out s "
+        "JOIN entries e USING (doc_id) JOIN documents d USING (doc_id) "
+        "WHERE s.peer = ? AND s.position > ? ORDER BY s.position LIMIT ?",
+        (peer, after, limit),
+    )
+    return [Waiting(*row) for row in rows]
+
+
+def oldest_waiting_s(tx: Transaction, peer: str, after: int) -> int | None:
+    """When the oldest document after a position was queued."""
+    row = tx.execute(
+        "SELECT queued_at FROM stream_out WHERE peer = ? AND position = ?", (peer, after + 1)
+    ).fetchone()
+    return None if row is None else int(row["queued_at"])
+
+
+def receive(tx: Transaction, peer: str, place: Place, doc_id: str, at_s: int) -> None:
+    """Note that a document holds a position of the stream from a peer, whatever its outcome."""
+    tx.execute(
+        "INSERT INTO stream_in (peer, position, doc_id, head, received_at) VALUES (?, ?, ?, ?, ?)",
+        (peer, place.position, doc_id, place.head, at_s),
+    )
+
+
+def received_index(tx: Transaction, peer: str, doc_id: str) -> int | None:
+    """The log index of a document accepted from this peer, or None (duplicate within the pair)."""
+    row = tx.execute(
+        "SELECT e.idx FROM stream_in s JOIN entries e USING (doc_id) "
+        "WHERE s.doc_id = ? AND s.peer = ? LIMIT 1",
+        (doc_id, peer),
+    ).fetchone()
+    return None if row is None else int(row["idx"])
+
+
+def known_to(tx: Transaction, peer: str, index: int) -> bool:
+    """Whether a log index was named to a peer: a document sent to it or accepted from it."""
+    row = tx.execute(
+        "SELECT 1 FROM entries e WHERE e.idx = ? AND ("
+        "EXISTS (SELECT 1 FROM stream_out o WHERE o.doc_id = e.doc_id AND o.peer = ?) OR "
+        "EXISTS (SELECT 1 FROM stream_in i WHERE i.doc_id = e.doc_id AND i.peer = ?))",
+        (index, peer, peer),
+    ).fetchone()
+    return row is not None
+
+
+def settle(
+    tx: Transaction, peer: str, results: Sequence[dict[str, Any]], receipt: str, at_s: int
+) -> None:
+    """Keep what a peer's receipt says of each document; the last outcome counts."""
+    tx.executemany(
+        "INSERT INTO outcomes (peer, doc_id, outcome, idx, errors, receipt, at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (peer, doc_id) DO UPDATE SET "
+        "outcome = excluded.outcome, idx = excluded.idx, errors = excluded.errors, "
+        "receipt = excluded.receipt, at = excluded.at",
+        [
+            (
+                peer,
+                result["doc"],
+                result["outcome"],
+                result.get("index"),
+                json.dumps(result.get("errors", []), ensure_ascii=False),
+                receipt,
+                at_s,
+            )
+            for result in results
+        ],
+    )
+
+
+def was_sent(tx: Transaction, peer: str, doc_id: str) -> bool:
+    """Whether a document stands in the stream to a peer."""
+    row = tx.execute(
+        "SELECT 1 FROM stream_out WHERE doc_id = ? AND peer = ? LIMIT 1", (doc_id, peer)
+    ).fetchone()
+    return row is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A refused document kept for another judgement; `jws` is None if it was too large."""
+
+    position: int
+    doc_id: str
+    size_bytes: int
+    jws: bytes | None
+    errors: list[dict[str, Any]]
+    judged_at: int
+
+
+def quarantine(
+    tx: Transaction, peer: str, position: int, doc_id: str, raw: bytes,
+    findings: Sequence[Finding], at_s: int, *, keep: bool,
+) -> None:  # fmt: skip
+    """Keep a refused document with its codes; of a too large one only id and size."""
+    errors = json.dumps([f.as_json() for f in findings], ensure_ascii=False)
+    tx.execute(
+        "INSERT INTO quarantine (peer, position, doc_id, size_bytes, jws, errors, judged_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (peer, position, doc_id, len(raw), raw if keep else None, errors, at_s),
+    )
+
+
+def quarantined(tx: Transaction, peer: str) -> list[Quarantined]:
+    """What is in quarantine from a peer, in stream order."""
+    rows = tx.execute(
+        "SELECT position, doc_id, size_bytes, jws, errors, judged_at FROM quarantine "
+        "WHERE peer = ? ORDER BY position",
+        (peer,),
+    )
+    return [_quarantined(row) for row in rows]
+
+
+def quarantined_at(tx: Transaction, peer: str, position: int) -> Quarantined | None:
+    """What is in quarantine at a position."""
+    row = tx.execute(
+        "SELECT position, doc_id, size_bytes, jws, errors, judged_at FROM quarantine "
+        "WHERE peer = ? AND position = ?",
+        (peer, position),
+    ).fetchone()
+    return None if row is None else _quarantined(row)
+
+
+def _quarantined(row: Any) -> Quarantined:
+    position, doc_id, size_bytes, jws, errors, judged_at = row
+    kept = None if jws is None else bytes(jws)
+    return Quarantined(position, doc_id, size_bytes, kept, json.loads(errors), judged_at)
+
+
+def release(tx: Transaction, peer: str, position: int, doc_id: str, index: int) -> None:
+    """A document in quarantine was accepted after all; a later receipt will say so."""
+    tx.execute("DELETE FROM quarantine WHERE peer = ? AND position = ?", (peer, position))
+    tx.execute(
+        "INSERT OR IGNORE INTO rejudged (peer, doc_id, idx) VALUES (?, ?, ?)", (peer, doc_id, index)
+    )
+
+
+def rejudged(tx: Transaction, peer: str, proven_size: int, limit: int = 1000) -> list[tuple[str, int]]:
+    """Documents accepted after all that the peer may not know of yet: (doc id, index).
+
+    Once the peer has witnessed a log that covers them it has had a receipt that names them.
+
+    Args:
+        tx: The transaction.
+        peer: Whose documents.
+        proven_size: The size of this log that the peer last said it had witnessed.
+        limit: At most so many.
+    """
+    tx.execute("DELETE FROM rejudged WHERE peer = ? AND idx < ?", (peer, proven_size))
+    rows = tx.execute(
+        "SELECT doc_id, idx FROM rejudged WHERE peer = ? ORDER BY idx LIMIT ?", (peer, limit)
+    )
+    return [(row["doc_id"], row["idx"]) for row in rows]

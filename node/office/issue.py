@@ -1,0 +1,244 @@
+"""Issue certificates: check, number, sign, record, queue. All of a file or nothing."""
+
+import hashlib
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from node import base64url, strict_json
+from node.authority import OwnAuthority
+from node.clock import seconds
+from node.documents import Draft
+from node.domain.context import Context
+from node.domain.judgement import PASSED, judge_content, judge_with_ledger
+from node.domain.kinds import CERTIFICATE, RECORD
+from node.domain.profiles import profile
+from node.errors import Finding, NodeError, Refused, finding
+from node.ids import Authority, participant_of
+from node.ledger import acts, certificates
+from node.ledger.certificates import LedgerFacts
+from node.ledger.database import Transaction
+from node.office.officer import Officer, today
+from node.schema.validation import check
+
+MAX_INPUT_BYTES = 64 * 1024 * 1024
+"""Some 30,000 shipments; more than a year of most authorities."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A certificate that is signed, in the log and queued."""
+
+    number: str
+    doc_id: str
+    to: str
+
+
+class RefusedShipments(NodeError):
+    """Shipments of one file are refused, hence all of it; `refusals` name each."""
+
+    def __init__(self, refusals: Sequence[Refused]) -> None:
+        super().__init__(str(refusals[0]), code=refusals[0].code)
+        self.refusals = tuple(refusals)
+
+
+def read_shipments(raw: bytes) -> list[Any]:
+    """Shipments from JSON: one object, or an array of them.
+
+    Raises:
+        RefusedShipments: ``not-json`` or ``too-large``.
+    """
+    if len(raw) > MAX_INPUT_BYTES:
+        found = finding("KP-J-003", "", f"expected at most {MAX_INPUT_BYTES} bytes, got {len(raw)}")
+        raise RefusedShipments([Refused([found])])
+    try:
+        parsed = strict_json.loads(raw)
+    except ValueError as error:
+        raise RefusedShipments([Refused([finding("KP-J-001", "", str(error))])]) from None
+    return parsed if isinstance(parsed, list) else [parsed]
+
+
+def issue(own: OwnAuthority, shipments: Sequence[Any], officer: Officer) -> list[Issued]:
+    """Issue a certificate for each shipment, in one transaction.
+
+    Args:
+        own: The issuing authority.
+        shipments: As in ``schemas/shipment.v1.json``, unchecked.
+        officer: Who issues.
+
+    Returns:
+        One a shipment, in order, durable and queued for their addressees.
+
+    Raises:
+        RefusedShipments: At least one is refused; nothing was recorded.
+        LogBehindError: Nothing may be signed.
+    """
+    now = own.clock.now()
+    context = Context(now, issuing=True, today=today(own))
+    named = _Named(officer.signs(own), officer.signs(own, context.today), seconds(now))
+    prepared = _prepare(own, shipments, named, context)
+    own.fault("issue.commit")
+    return own.ledger.write(lambda tx: _record(tx, own, prepared, context, officer))
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    issued_by: Mapping[str, Any]
+    validated_by: Mapping[str, Any]
+    iat: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A shipment that passed everything that needs no ledger."""
+
+    draft: Draft
+    sources: Sequence[Mapping[str, Any]]
+    disclosure: str
+
+
+def _prepare(
+    own: OwnAuthority, shipments: Sequence[Any], named: _Named, context: Context
+) -> list[_Prepared]:
+    prepared, refusals = [], []
+    for index, shipment in enumerate(shipments):
+        try:
+            prepared.append(_prepare_one(own, shipment, named, context))
+        except Refused as refusal:
+            refusals.append(_placed(refusal.findings, index, shipment))
+    if refusals:
+        raise RefusedShipments(refusals)
+    return prepared
+
+
+def _prepare_one(
+    own: OwnAuthority, shipment: Any, named: _Named, context: Context
+) -> _Prepared:
+    if findings := check("shipment.v1", shipment) or _ends(own, shipment):
+        raise Refused(findings)
+    sources = shipment.get("source_certificates", ())
+    disclosure = _disclose(sources) if sources else ""
+    body = _body(own, shipment, named, context, disclosure)
+    draft = Draft(CERTIFICATE.name, own.name, (Authority(shipment["to"]),), named.iat, body)
+    if findings := judge_content(draft, context).findings or _added_sources(shipment):
+        raise Refused(findings)
+    return _Prepared(draft, sources, disclosure)
+
+
+def _ends(own: OwnAuthority, shipment: Mapping[str, Any]) -> list[Finding]:
+    """KP-A-005, KP-A-004: from this node to one of its peers."""
+    if shipment.get("from", own.name) != own.name:
+        return [finding("KP-A-005", "/from", f"expected {own.name}, got {shipment['from']}")]
+    if shipment["to"] not in own.book.settings:
+        known = ", ".join(own.book.settings) or "none yet; see kpnode peer add"
+        detail = f"{shipment['to']} is no peer of this node (peers: {known})"
+        return [finding("KP-A-004", "/to", detail)]
+    return []
+
+
+_MEMBERS = (
+    "number", "participant", "statement", "issued_on", "expires_on", "issued_by", "validated_by",
+    "mining_origins", "mixed_origin", "provenance", "destination", "exporter", "importer",
+    "parcels", "lines", "totals", "containers", "consignment_kind", "transport", "sources",
+    "evidence", "declaration",
+)  # fmt: skip
+"""Of a certificate's body, in the order it is written."""
+
+
+def _body(
+    own: OwnAuthority, shipment: Mapping[str, Any], named: _Named, context: Context, disclosure: str
+) -> dict[str, Any]:
+    """The certificate's body: what the shipment says and what profile and officer add."""
+    assert context.today is not None
+    issued_on = date.fromisoformat(shipment.get("issued_on", context.today.isoformat()))
+    rules = profile(participant_of(own.name) or "", issued_on)
+    body = {
+        **shipment,
+        "participant": rules.participant,
+        "statement": rules.statement,
+        "issued_on": issued_on.isoformat(),
+        "expires_on": shipment.get("expires_on")
+        or rules.validity.last_day(issued_on).isoformat(),
+        "issued_by": named.issued_by,
+        "validated_by": named.validated_by,
+        "mining_origins": sorted(shipment["mining_origins"]),
+    }
+    if disclosure:
+        digest = base64url.encode(hashlib.sha256(disclosure.encode()).digest())
+        body["sources"] = {"count": len(shipment["source_certificates"]), "digest": digest}
+    return {name: body[name] for name in _MEMBERS if name in body}
+
+
+def _disclose(sources: Sequence[Mapping[str, Any]]) -> str:
+    """The sources with a random salt, as one text whose digest tells nothing of them."""
+    salt = base64url.encode(secrets.token_bytes(32))
+    return base64url.encode(strict_json.dumps({"salt": salt, "source_certificates": sources}))
+
+
+def _added_sources(shipment: Mapping[str, Any]) -> list[Finding]:
+    """KP-C-015: the sources' carats add up to the total."""
+    sources = shipment.get("source_certificates", ())
+    added = sum((Decimal(source["carats"]) for source in sources), Decimal(0))
+    total = Decimal(shipment["totals"]["carats"])
+    if not sources or added == total:
+        return []
+    detail = f"sources add up to {added}, the shipment has {total}"
+    return [finding("KP-C-015", "/source_certificates", detail)]
+
+
+def _record(
+    tx: Transaction, own: OwnAuthority, prepared: Sequence[_Prepared], context: Context, officer: Officer
+) -> list[Issued]:
+    own.checkpoints.guard(tx)
+    with_facts = replace(context, facts=LedgerFacts(tx))
+    issued, refusals = [], []
+    for index, item in enumerate(prepared):
+        findings = judge_with_ledger(item.draft, with_facts, PASSED).findings or _exceeded(
+            item.sources, with_facts
+        )
+        if findings:
+            refusals.append(_placed(findings, index, item.draft.body))
+        elif not refusals:
+            issued.append(_sign(tx, own, item, officer))
+    if refusals:
+        raise RefusedShipments(refusals)
+    return issued
+
+
+def _exceeded(sources: Sequence[Mapping[str, Any]], context: Context) -> list[Finding]:
+    """KP-C-015: no more goes out of a certificate held here than came in with it."""
+    assert context.facts is not None
+    found = []
+    for at, source in enumerate(sources):
+        number = source["number"]
+        held = context.facts.certificate(number[:2], number)
+        if held is None:
+            continue  # came in on paper, or before this node
+        came_in = Decimal(held.body["totals"]["carats"])
+        left = came_in - context.facts.re_exported(number)
+        if Decimal(source["carats"]) > left:
+            detail = f"{left} of {came_in} carats of {number} are left, got {source['carats']}"
+            found.append(finding("KP-C-015", f"/source_certificates/{at}/carats", detail))
+    return found
+
+
+def _sign(tx: Transaction, own: OwnAuthority, item: _Prepared, officer: Officer) -> Issued:
+    draft, number = item.draft, item.draft.body["number"]
+    if item.disclosure:
+        act = {"act": "sources", "number": number, "disclosure": item.disclosure}
+        record = own.sign(RECORD, [own.name], act, iat=draft.iat)
+        own.log(tx, record, RECORD.name, draft.iat)
+    signed = own.sign(CERTIFICATE, draft.aud, draft.body, iat=draft.iat)
+    own.publish(tx, signed, CERTIFICATE.name, draft.iat)
+    for source in item.sources:
+        certificates.use_source(tx, source["number"], source["carats"], number)
+    acts.note(tx, draft.iat, "issue", number, officer.office, officer.officer)
+    return Issued(number, signed.doc_id, draft.aud[0])
+
+
+def _placed(findings: Sequence[Finding], index: int, shipment: Any) -> Refused:
+    number = shipment.get("number") if isinstance(shipment, dict) else None
+    return Refused(findings, index=index, number=number if isinstance(number, str) else None)

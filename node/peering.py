@@ -1,0 +1,76 @@
+"""The peers as pinned: settings, key sets, and who is stopped because its keys changed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from node.config import Config, PeerSettings
+from node.errors import ConfigError
+from node.ids import Authority
+from node.jose.keys import KeySet, read_key_set
+from node.ledger import acts, peers
+from node.ledger.database import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class PeerBook:
+    """The peers of a node at one moment.
+
+    Attributes:
+        settings: By authority, everyone in `peers.toml`.
+        ring: Pinned key sets of those whose file still matches the pin.
+        stopped: Authority and reason of those whose file does not.
+    """
+
+    settings: Mapping[Authority, PeerSettings]
+    ring: Mapping[Authority, KeySet]
+    stopped: Mapping[Authority, str]
+
+
+def open_book(tx: Transaction, config: Config, now_s: int) -> PeerBook:
+    """Read every peer's key set and hold it against the pin in the ledger.
+
+    A peer that stands in `peers.toml` for the first time is pinned now: whoever may edit that
+    file may add peers. One whose file no longer matches is stopped with an incident.
+    """
+    ring: dict[Authority, KeySet] = {}
+    stopped: dict[Authority, str] = {}
+    for settings in config.peers:
+        try:
+            key_set = read_peer_keys(settings)
+        except ConfigError as error:
+            stopped[settings.authority] = str(error)
+            continue
+        state = peers.state(tx, settings.authority)
+        if state is None:
+            peers.pin(tx, settings.authority, key_set.fingerprint, now_s)
+            acts.note(tx, now_s, "pin", f"{settings.authority} {key_set.fingerprint}")
+        elif state.fingerprint != key_set.fingerprint:
+            reason = f"pinned {state.fingerprint}, {settings.jwks.name} has {key_set.fingerprint}"
+            stopped[settings.authority] = reason
+            evidence = {"pinned": state.fingerprint, "found": key_set.as_json()}
+            peers.report(
+                tx, settings.authority, "keys-changed", "both", reason, evidence, now_s
+            )
+            continue
+        ring[settings.authority] = key_set
+    return PeerBook({p.authority: p for p in config.peers}, ring, stopped)
+
+
+def read_peer_keys(settings: PeerSettings) -> KeySet:
+    """A peer's key set from the file that `peers.toml` names.
+
+    Raises:
+        ConfigError: ``keys-missing`` or ``bad-key-set``, also for a set of another authority.
+    """
+    try:
+        key_set = read_key_set(settings.jwks.read_bytes())
+    except OSError as error:
+        raise ConfigError(
+            f"{settings.jwks}: {error.strerror}", code="keys-missing"
+        ) from None
+    if key_set.authority != settings.authority:
+        raise ConfigError(
+            f"{settings.jwks} is the set of {key_set.authority}, not of {settings.authority}",
+            code="bad-key-set",
+        )
+    return key_set

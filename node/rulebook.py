@@ -1,0 +1,204 @@
+"""Every check of a document: its rule id, its stable code, its source.
+
+One entry a rule; `docs/rules.md` lists the same and a test compares them. Programs
+branch on the code (protocol section 7), people look the rule up.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a rule demands (one sentence), the code of its refusal and its source."""
+
+    code: str
+    demand: str
+    source: str
+
+
+RULES: dict[str, Rule] = {
+    # Bytes, JWS and header
+    "KP-J-001": Rule(
+        "not-json",
+        "Input handed to a command is strict JSON: UTF-8, no duplicate member, no NaN.",
+        "protocol 2; RFC 8259 section 4",
+    ),
+    "KP-J-002": Rule(
+        "not-a-jws",
+        "A document is a compact JWS: base64url, two dots, strict JSON in header and payload.",
+        "protocol 2; RFC 7515 section 3.1",
+    ),
+    "KP-J-003": Rule(
+        "too-large",
+        "A document has at most 256 KiB; a manifest or receipt at most 1 MiB.",
+        "protocol 2",
+    ),
+    "KP-J-004": Rule(
+        "bad-header",
+        "The header is exactly alg (Ed25519 or ES256), kid (a thumbprint) and typ.",
+        "protocol 2; RFC 8725 section 3.1",
+    ),
+    "KP-J-005": Rule(
+        "unknown-type",
+        "typ is a kind and version this node accepts in this place.",
+        "protocol 2; RFC 8725 section 3.11",
+    ),
+    # Signature and trust
+    "KP-S-001": Rule(
+        "unknown-issuer",
+        "The issuer has a pinned key set here.",
+        "protocol 6; RFC 8725 section 3.8",
+    ),
+    "KP-S-002": Rule(
+        "bad-signature",
+        "The signature verifies with the key named, and alg is that key's.",
+        "protocol 6; RFC 7515 section 5.2",
+    ),
+    "KP-S-003": Rule(
+        "wrong-key-role",
+        "The key has the role for this kind: doc, msg or log.",
+        "protocol 2",
+    ),
+    "KP-S-004": Rule(
+        "unknown-key",
+        "The issuer's pinned set has a key with this kid.",
+        "protocol 2; RFC 8725 section 3.8",
+    ),
+    "KP-S-005": Rule(
+        "key-not-current",
+        "The key was in use at iat (120 s of grace at both ends).",
+        "protocol 6",
+    ),
+    "KP-S-006": Rule("revoked-key", "The key is not revoked.", "protocol 6"),
+    # Who speaks to whom
+    "KP-A-001": Rule("wrong-audience", "aud has this authority.", "protocol 6"),
+    "KP-A-002": Rule(
+        "wrong-sandbox", "Sandbox and production documents never mix.", "protocol 2"
+    ),
+    "KP-A-003": Rule(
+        "wrong-authority",
+        "iss is the peer that sent the document, and may issue this kind.",
+        "protocol 6",
+    ),
+    "KP-A-004": Rule("unknown-recipient", "to is a peer of this node.", "protocol 7"),
+    "KP-A-005": Rule(
+        "wrong-authority",
+        "The body speaks for the authority that signed it: issued_by, confirmed_by, participant.",
+        "protocol 2; KPCS section II",
+    ),
+    # Form
+    "KP-D-001": Rule(
+        "schema-invalid", "Envelope and body have the form of their kind's schema.", "protocol 2"
+    ),
+    "KP-D-002": Rule(
+        "schema-invalid",
+        "Text is NFC, without control characters, bidirectional overrides or outer white space.",
+        "protocol 1",
+    ),
+    "KP-D-003": Rule("schema-invalid", "Lists of names are sorted and unique.", "protocol 2"),
+    # Certificate
+    "KP-C-001": Rule(
+        "number-pattern",
+        "The number has the issuer's form and starts with its participant's letters.",
+        "KPCS Annex I A; domain brief 2.1",
+    ),
+    "KP-C-002": Rule(
+        "number-range",
+        "The number lies in a range its issuer has announced.",
+        "domain brief 2.1, 2.8",
+    ),
+    "KP-C-003": Rule(
+        "number-conflict",
+        "A participant uses a number once.",
+        "KPCS Annex I A (unique numbering)",
+    ),
+    "KP-C-004": Rule(
+        "not-a-participant",
+        "Provenance and destination are participants on the day of issue.",
+        "KPCS section III (c); Order 269 article 5",
+    ),
+    "KP-C-005": Rule(
+        "route-inconsistent",
+        "Provenance is the issuer's participant.",
+        "protocol 2; KPCS section I",
+    ),
+    "KP-C-006": Rule(
+        "route-inconsistent",
+        "Destination is the addressee's participant and not the provenance (but within CN).",
+        "protocol 2; domain brief 2.2",
+    ),
+    "KP-C-007": Rule(
+        "dates-inconsistent",
+        "The certificate expires after the day of issue; when issuing, not in the past.",
+        "KPCS Annex I A",
+    ),
+    "KP-C-008": Rule(
+        "validity-too-long",
+        "The validity is at most what the issuer's rule allows.",
+        "Order 269 article 14; EU Regulation 2368/2002 article 12(5)",
+    ),
+    "KP-C-009": Rule(
+        "issued-in-future",
+        "issued_on is a day that has begun somewhere; iat is at most 120 s ahead.",
+        "protocol 7",
+    ),
+    "KP-C-010": Rule(
+        "hs-out-of-scope",
+        "Every line is 7102.10, 7102.21 or 7102.31.",
+        "KPCS section I; Order 269 article 19",
+    ),
+    "KP-C-011": Rule(
+        "sums-differ", "Lines add up to the totals, exactly.", "protocol 1; UN A/76 item 50b"
+    ),
+    "KP-C-012": Rule(
+        "origin-inconsistent",
+        "Unmixed goods have one mining origin, mixed goods none or at least two.",
+        "KPCS Annex I A; protocol 2",
+    ),
+    "KP-C-013": Rule(
+        "declaration-missing",
+        "The exporter declares that the goods are not conflict diamonds.",
+        "Order 269 article 9",
+    ),
+    "KP-C-014": Rule(
+        "source-missing",
+        "A re-export has the certificates the goods came in with.",
+        "Order 269 article 9 (3); EU Regulation 2368/2002 article 12",
+    ),
+    "KP-C-015": Rule(
+        "source-exceeded",
+        "The sources' carats add up to the total and never exceed what came in.",
+        "Order 269 article 9 (3)",
+    ),
+    "KP-C-016": Rule(
+        "embargoed",
+        "Provenance and destination are not suspended on the day of issue.",
+        "domain brief 2.9; Order 269 article 5",
+    ),
+    # Confirmation
+    "KP-F-001": Rule(
+        "unknown-reference",
+        "re names a certificate held here, of this number, between these two authorities.",
+        "protocol 7",
+    ),
+    "KP-F-002": Rule(
+        "wrong-state",
+        "A certificate is confirmed once.",
+        "KPCS section III (b); Order 269 article 8",
+    ),
+    "KP-F-003": Rule(
+        "wrong-state",
+        "As-issued quotes the certificate's own figures; as-amended needs an amendment.",
+        "Order 269 article 8",
+    ),
+    "KP-F-004": Rule(
+        "dates-inconsistent",
+        "Goods arrive on or after the day of issue, by the day of expiry, and not in the future.",
+        "KPCS section III (b); Order 269 article 14",
+    ),
+    "KP-F-005": Rule(
+        "wrong-state",
+        "Goods are admitted with seals intact; broken seals need an inspection and a decision.",
+        "Order 269 articles 7 and 15",
+    ),
+}

@@ -1,0 +1,1 @@
+"""The catalogue of schemas and validation. The only room that imports `jsonschema`."""

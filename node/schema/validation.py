@@ -1,0 +1,165 @@
+"""Validation against the schemas, and findings people can act on.
+
+Form only: rules with codes of their own are in `node.domain`. Beside the keywords of JSON Schema
+two annotations of ours are checked: ``x-text`` (text rules of protocol section 1) and ``x-sorted``.
+"""
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from datetime import date
+from functools import cache
+from typing import Any
+
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
+
+from node.documents import Document, SignedDocument
+from node.errors import Finding, Refused, finding
+from node.ids import Authority, DocId
+from node.schema import catalogue
+
+_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_RULE_OF_KEYWORD = {"x-text": "KP-D-002", "x-sorted": "KP-D-003", "uniqueItems": "KP-D-003"}
+
+
+def check_document(signed: SignedDocument, kind: str, version: int = 1) -> Document:
+    """Check an authentic document against the schema of its kind.
+
+    Args:
+        signed: Output of `node.jose.verify`.
+        kind: The kind of its ``typ``.
+        version: The version of its ``typ``.
+
+    Raises:
+        Refused: ``schema-invalid``, pointers relative to the body; what is wrong with the
+            envelope has pointer ``""`` and names the member in the detail.
+    """
+    findings = check_payload(f"{kind}.v{version}", signed.claims)
+    if findings:
+        raise Refused(findings)
+    claims = signed.claims
+    return Document(
+        signed=signed,
+        kind=kind,
+        aud=tuple(Authority(name) for name in claims["aud"]),
+        iat=claims["iat"],
+        re=tuple(DocId(doc) for doc in claims.get("re", ())),
+        sandbox=claims.get("sandbox", False),
+        body=claims["body"],
+    )
+
+
+def check_payload(name: str, claims: Any) -> list[Finding]:
+    """Findings of a whole payload, pointers relative to its body."""
+    return [_to_body(found) for found in check(name, claims)]
+
+
+def check(name: str, instance: Any) -> list[Finding]:
+    """Findings of any instance against a schema of the catalogue, pointers from its top."""
+    return [
+        found for error in _validator(name).iter_errors(instance) for found in _findings(error)
+    ]
+
+
+def _to_body(found: Finding) -> Finding:
+    if found.pointer == "/body" or found.pointer.startswith("/body/"):
+        return Finding(found.code, found.rule, found.pointer.removeprefix("/body"), found.detail)
+    member = found.pointer.removeprefix("/") or "envelope"
+    return finding(found.rule, "", f"{member}: {found.detail}")
+
+
+def _findings(error: ValidationError) -> Iterator[Finding]:
+    """One finding a missing or unknown member, so that each has its own pointer."""
+    at: Sequence[str | int] = list(error.absolute_path)
+    if error.validator == "additionalProperties":
+        for name in sorted(set(error.instance) - set(error.schema["properties"])):
+            yield finding("KP-D-001", _pointer([*at, name]), "the schema knows no such member")
+        return
+    if error.validator == "required":
+        for name in error.validator_value:
+            if name not in error.instance:
+                yield finding("KP-D-001", _pointer([*at, name]), "required member is missing")
+        return
+    if error.context:  # if/then and anyOf: what failed inside says more
+        yield from (found for inner in error.context for found in _findings(inner))
+        return
+    rule = _RULE_OF_KEYWORD.get(str(error.validator), "KP-D-001")
+    yield finding(rule, _pointer(at), _detail(error))
+
+
+def _detail(error: ValidationError) -> str:
+    got = f"{error.instance!r:.60}"
+    match error.validator:
+        case "pattern":
+            return f"expected the form {_readable(error.validator_value)}, got {got}"
+        case "type":
+            return f"expected {error.validator_value}, got {got}"
+        case "enum" if len(error.validator_value) > 20:
+            return f"expected an ISO 3166-1 country or EU, got {got}"
+        case "enum" | "const":
+            return f"expected {error.validator_value!r}, got {got}"
+        case "format":
+            return f"expected a real date YYYY-MM-DD, got {got}"
+        case "x-text" | "x-sorted":
+            return error.message
+        case _:
+            return f"{error.validator} {error.validator_value}: got {got}"
+
+
+def _readable(pattern: str) -> str:
+    return pattern.removesuffix("$(?!\\n)").removeprefix("^")
+
+
+def _pointer(path: Sequence[str | int]) -> str:
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+
+
+@cache
+def _validator(name: str) -> Draft202012Validator:
+    schema = catalogue.load(name)
+    _Validator.check_schema(schema)
+    validator: Draft202012Validator = _Validator(schema, format_checker=_FORMATS)
+    return validator
+
+
+def _text(_: Any, wanted: bool, instance: Any, __: Any) -> Iterator[ValidationError]:
+    if not wanted or not isinstance(instance, str) or (instance.isascii() and _plain(instance)):
+        return
+    if any(unicodedata.category(c) == "Cc" for c in instance):
+        yield ValidationError("a control character in the text")
+    if _BIDI.intersection(instance):
+        yield ValidationError("a bidirectional override or isolate in the text")
+    if instance != instance.strip():
+        yield ValidationError("white space at an end of the text")
+    if not unicodedata.is_normalized("NFC", instance):
+        yield ValidationError("the text is not in Unicode form NFC")
+
+
+def _plain(text: str) -> bool:
+    return text.isprintable() and text == text.strip()
+
+
+def _sorted(_: Any, wanted: bool, instance: Any, __: Any) -> Iterator[ValidationError]:
+    if wanted and isinstance(instance, list) and all(isinstance(i, str) for i in instance):
+        expected = sorted(set(instance))
+        if instance != expected:
+            yield ValidationError(f"expected sorted and unique {expected}, got {instance}")
+
+
+def _is_integer(_: Any, instance: Any) -> bool:
+    # JSON Schema takes 1.0 for an integer; signed data has no float at all.
+    return isinstance(instance, int) and not isinstance(instance, bool)
+
+
+def _is_date(value: object) -> bool:
+    if isinstance(value, str):
+        date.fromisoformat(value)
+    return True
+
+
+_FORMATS = FormatChecker(formats=())
+_FORMATS.checks("date", raises=ValueError)(_is_date)
+_Validator = validators.extend(
+    Draft202012Validator,
+    {"x-text": _text, "x-sorted": _sorted},
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
+)

@@ -1,0 +1,86 @@
+"""JSON read the strict way (protocol section 2): what two parsers could read differently is refused."""
+
+import json
+import math
+from typing import Any
+
+MAX_DEPTH = 16
+"""Nesting of a payload; the payload object itself is 1."""
+
+
+def loads(raw: bytes) -> Any:
+    """Parse UTF-8 JSON.
+
+    Raises:
+        ValueError: Not UTF-8 or JSON, a byte order mark, a duplicate member, NaN or Infinity,
+            a number that is not finite in IEEE double, an unpaired surrogate, or deep nesting.
+    """
+    text = raw.decode("utf-8")
+    try:
+        value = _DECODER.decode(text)
+    except RecursionError:
+        raise ValueError(f"nested deeper than {MAX_DEPTH}") from None
+    _check_depth(value)
+    if "\\u" in text:
+        _check_surrogates(value)
+    return value
+
+
+def dumps(value: Any) -> bytes:
+    """JSON as the node writes it: UTF-8, no white space, members in the order given."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a member name stands twice in one object")
+    return members
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number is not finite in IEEE double")
+    return number
+
+
+def _integer(text: str) -> int:
+    # 309 digits are the most that can be finite; int() would refuse 4,300 anyway.
+    if len(text) > 308:
+        _finite(text)
+    return int(text)
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(f"{text} is not JSON")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_members,
+    parse_float=_finite,
+    parse_int=_integer,
+    parse_constant=_no_constant,
+)
+
+
+def _check_depth(value: Any) -> None:
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        if not level:
+            return
+        level = [
+            child
+            for item in level
+            for child in (item.values() if isinstance(item, dict) else item)
+            if isinstance(child, dict | list)
+        ]
+    if level:
+        raise ValueError(f"nested deeper than {MAX_DEPTH}")
+
+
+def _check_surrogates(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("an unpaired surrogate") from None

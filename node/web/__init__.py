@@ -1,0 +1,1 @@
+"""The two listeners: peers (KPX/1), and console with API."""

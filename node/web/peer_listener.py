@@ -1,0 +1,111 @@
+"""The peer-facing listener (protocol section 4): well-known files and the KPX paths of push."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from node.authority import OwnAuthority
+from node.domain.kinds import accepted_types
+from node.exchange import answers, tokens
+from node.exchange.bundle import PROTOCOL, RECEIPT_TYPE
+from node.exchange.receive import Receiver
+from node.ids import Authority
+from node.log.note import vkey
+from node.web import problems
+from node.web.body import BundleBody
+
+log = structlog.get_logger()
+
+Contact = Callable[[Authority], None]
+"""Called when a peer has been in contact with a valid bundle."""
+
+
+def application(own: OwnAuthority, contact: Contact) -> web.Application:
+    """The application of the peer listener."""
+    handlers = _Handlers(own, contact)
+    app = web.Application(middlewares=[problems.middleware])
+    app.add_routes(
+        [
+            web.get("/.well-known/kpx.json", handlers.about, allow_head=False),
+            web.get("/.well-known/jwks.json", handlers.keys, allow_head=False),
+            web.post("/kpx/v1/bundles", handlers.bundle),
+            web.get("/kpx/v1/position", handlers.position, allow_head=False),
+            web.get("/kpx/v1/log/checkpoint", handlers.checkpoint, allow_head=False),
+            web.get("/kpx/v1/log/inclusion", handlers.inclusion, allow_head=False),
+            web.get("/kpx/v1/log/consistency", handlers.consistency, allow_head=False),
+        ]
+    )
+    return app
+
+
+def about(own: OwnAuthority) -> dict[str, Any]:
+    """What ``/.well-known/kpx.json`` says."""
+    node = own.config.node
+    public = own.keys.keys[own.signers["log"].kid].raw
+    return {
+        "authority": own.name,
+        "name": node.name,
+        "versions": [PROTOCOL],
+        "types": accepted_types(),
+        "sandbox": own.sandbox,
+        "url": node.url,
+        "jwks": f"{node.url}/.well-known/jwks.json",
+        "log": {"origin": node.origin, "vkey": vkey(node.origin, public)},
+    }
+
+
+class _Handlers:
+    def __init__(self, own: OwnAuthority, contact: Contact) -> None:
+        self._own = own
+        self._contact = contact
+        self._receiver = Receiver(own)
+
+    async def about(self, _: web.Request) -> web.Response:
+        return web.json_response(about(self._own))
+
+    async def keys(self, _: web.Request) -> web.Response:
+        return web.json_response(self._own.keys.as_json())
+
+    async def bundle(self, request: web.Request) -> web.Response:
+        started = time.monotonic()
+        body = BundleBody(request)
+        opened = await asyncio.to_thread(self._receiver.open, await body.first_line())
+        rest = b"" if opened.receipt is not None else await body.rest()
+        receipt = await asyncio.to_thread(self._receiver.receive, opened, rest)
+        log.info(
+            "bundle",
+            peer=opened.peer,
+            replay=opened.receipt is not None,
+            documents=rest.count(b"\n"),
+            seconds=round(time.monotonic() - started, 3),
+        )
+        self._contact(opened.peer)
+        return web.Response(body=receipt, content_type=RECEIPT_TYPE)
+
+    async def position(self, request: web.Request) -> web.Response:
+        caller = await self._caller(request)
+        return web.json_response(await asyncio.to_thread(answers.position, self._own, caller))
+
+    async def checkpoint(self, request: web.Request) -> web.Response:
+        await self._caller(request)
+        return web.Response(text=await asyncio.to_thread(answers.checkpoint, self._own))
+
+    async def inclusion(self, request: web.Request) -> web.Response:
+        caller = await self._caller(request)
+        return web.json_response(
+            await asyncio.to_thread(answers.inclusion, self._own, caller, request.query)
+        )
+
+    async def consistency(self, request: web.Request) -> web.Response:
+        await self._caller(request)
+        return web.json_response(
+            await asyncio.to_thread(answers.consistency, self._own, request.query)
+        )
+
+    async def _caller(self, request: web.Request) -> Authority:
+        header = request.headers.get("Authorization")
+        return await asyncio.to_thread(tokens.check, self._own, header, request.raw_path)

@@ -1,0 +1,81 @@
+"""Errors as RFC 9457 problems with the stable codes of protocol section 4."""
+
+import json
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from node.errors import ExchangeProblem
+
+STATUS = {
+    "unsupported-media": 415,
+    "too-large": 413,
+    "too-many-requests": 429,
+    "paused": 503,
+    "malformed-bundle": 400,
+    "bad-request": 400,
+    "unknown-peer": 401,
+    "bad-signature": 401,
+    "replayed": 401,
+    "unsupported-version": 400,
+    "wrong-audience": 403,
+    "wrong-sandbox": 403,
+    "expired": 400,
+    "bad-proof": 400,
+    "proof-needed": 409,
+    "log-fork": 409,
+    "stream-fork": 409,
+    "not-found": 404,
+    "not-allowed": 405,
+    "internal": 500,
+}
+MEDIA_TYPE = "application/problem+json"
+
+log = structlog.get_logger()
+
+
+def response(problem: ExchangeProblem) -> web.Response:
+    """The answer to a problem; `retry_after` among its members becomes the header."""
+    members = dict(problem.members)
+    headers = {}
+    if "retry_after" in members:
+        headers["Retry-After"] = str(members.pop("retry_after"))
+    status = STATUS[problem.code]
+    body = {
+        "type": f"urn:kpx:problem:{problem.code}",
+        "title": problem.code.replace("-", " ").capitalize(),
+        "status": status,
+        "code": problem.code,
+        "detail": str(problem),
+        **members,
+    }
+    return web.Response(
+        status=status,
+        body=json.dumps(body, ensure_ascii=False).encode(),
+        content_type=MEDIA_TYPE,
+        headers=headers,
+    )
+
+
+@web.middleware
+async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn everything that goes wrong into a problem; the unexpected is logged, never shown."""
+    try:
+        return await handler(request)
+    except ExchangeProblem as problem:
+        log.info("refused", method=request.method, path=request.path, code=problem.code)
+        return response(problem)
+    except web.HTTPMethodNotAllowed as error:
+        refused = response(ExchangeProblem("not-allowed", f"{request.method} is not allowed here"))
+        refused.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+        return refused
+    except web.HTTPNotFound:
+        return response(ExchangeProblem("not-found", "no such resource"))
+    except web.HTTPException as error:
+        return response(ExchangeProblem("bad-request", error.reason or "bad request"))
+    except ConnectionError:
+        raise  # the other side went away; there is nobody to answer
+    except Exception:
+        log.exception("internal error", method=request.method, path=request.path)
+        return response(ExchangeProblem("internal", "something went wrong here; it was logged"))

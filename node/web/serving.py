@@ -1,0 +1,123 @@
+"""The running node: both listeners, the couriers, and an eye on what others change."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+import structlog
+from aiohttp import web
+
+from node.authority import OwnAuthority
+from node.config import PEERS_FILE, Config, Endpoint
+from node.errors import ConfigError
+from node.exchange.dispatch import Dispatch
+from node.web import console, peer_listener
+
+WATCH_S = 1.0
+"""Commands write beside a running node; it notices within two seconds."""
+
+REJUDGE_S = 600.0
+"""A clock that was wrong, or a date that comes, lets refused documents pass."""
+
+SHUTDOWN_S = 10.0
+
+log = structlog.get_logger()
+
+ReadConfig = Callable[[Path], Config]
+
+
+async def serve(
+    own: OwnAuthority, read_config: ReadConfig, stop: asyncio.Event, ready: Callable[[], None]
+) -> None:
+    """Run a node until `stop` is set.
+
+    Args:
+        own: The node.
+        read_config: Reads a home's settings again after a change.
+        stop: Ends it; requests under way are answered first.
+        ready: Called once both listeners accept.
+
+    Raises:
+        ConfigError: ``cannot-listen``.
+    """
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
+        )
+        dispatch = Dispatch(own, session)
+        listeners = (
+            (peer_listener.application(own, dispatch.wake_peer), own.config.node.listen),
+            (console.application(own), own.config.node.console),
+        )
+        for app, endpoint in listeners:
+            await _listen(stack, app, endpoint)
+        stack.push_async_callback(dispatch.stop)
+        await dispatch.start()
+        ready()
+        await _watch(own, read_config, dispatch, stop)
+
+
+async def _listen(stack: AsyncExitStack, app: web.Application, endpoint: Endpoint) -> None:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    try:
+        await web.TCPSite(runner, endpoint.host, endpoint.port).start()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {endpoint.host}:{endpoint.port}: {error.strerror or error}",
+            code="cannot-listen",
+        ) from None
+
+
+async def _watch(
+    own: OwnAuthority, read_config: ReadConfig, dispatch: Dispatch, stop: asyncio.Event
+) -> None:
+    version = await asyncio.to_thread(own.ledger.version)
+    files = _stamps(own.config)
+    judged_at = time.monotonic()
+    while not stop.is_set():
+        try:
+            await asyncio.wait_for(stop.wait(), WATCH_S)
+        except TimeoutError:
+            pass
+        if (error := dispatch.failed()) is not None:
+            raise error
+        seen = await asyncio.to_thread(own.ledger.version)
+        if seen != version:
+            version = seen
+            dispatch.wake()
+        if (stamps := _stamps(own.config)) != files:
+            await _reload(own, read_config, dispatch)
+            files = _stamps(own.config)
+            log.debug("files changed", files=len(stamps))
+        if time.monotonic() - judged_at > REJUDGE_S:
+            judged_at = time.monotonic()
+            await asyncio.to_thread(dispatch.judge_quarantine)
+
+
+async def _reload(own: OwnAuthority, read_config: ReadConfig, dispatch: Dispatch) -> None:
+    try:
+        config = await asyncio.to_thread(read_config, own.config.home)
+    except ConfigError as error:
+        log.error("peers.toml not taken over; the former settings stay", error=str(error))
+        return
+    await asyncio.to_thread(own.reload_peers, config)
+    await dispatch.start()
+    log.info("peers reloaded", peers=sorted(own.book.ring), stopped=sorted(own.book.stopped))
+
+
+def _stamps(config: Config) -> dict[Path, tuple[int, int] | None]:
+    """Size and time of change of the files that say who the peers are."""
+    stamps: dict[Path, tuple[int, int] | None] = {}
+    for path in (config.home / PEERS_FILE, *(peer.jwks for peer in config.peers)):
+        try:
+            stat = path.stat()
+        except OSError:
+            stamps[path] = None
+        else:
+            stamps[path] = (stat.st_size, stat.st_mtime_ns)
+    return stamps

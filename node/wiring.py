@@ -1,0 +1,82 @@
+"""Builds a node from its home; the only place that knows every room below `web`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from node import config as settings
+from node.authority import Fault, OwnAuthority, no_fault
+from node.clock import Clock, SystemClock, seconds
+from node.config import Config, NodeSettings
+from node.errors import ConfigError
+from node.jose.keys import KeySet, PublicKey, read_key_set
+from node.jose.signing import Signers, load_signers
+from node.jose.verify import verify_raw
+from node.ledger.checkpoints import CheckpointKeeper
+from node.ledger.database import Ledger
+from node.peering import open_book
+from node.schema.validation import check
+
+
+def read_config(home: Path) -> Config:
+    """A home's `peers.toml`, checked.
+
+    Raises:
+        ConfigError: ``no-home`` or ``bad-config``.
+    """
+    return settings.load(home, check)
+
+
+def read_own_keys(node: NodeSettings) -> KeySet:
+    """This authority's published key set.
+
+    Raises:
+        ConfigError: ``keys-missing`` or ``bad-key-set``.
+    """
+    try:
+        keys = read_key_set(node.key_set.read_bytes())
+    except FileNotFoundError:
+        raise ConfigError(f"{node.key_set} is missing", code="keys-missing") from None
+    if keys.authority != node.authority:
+        raise ConfigError(f"{node.key_set} is of {keys.authority}", code="bad-key-set")
+    return keys
+
+
+@contextmanager
+def open_node(
+    home: Path, *, clock: Clock | None = None, fault: Fault = no_fault
+) -> Iterator[OwnAuthority]:
+    """A node of a home, closed at the end.
+
+    Args:
+        home: The folder with `peers.toml`.
+        clock: The machine's by default.
+        fault: Called before each effect; only tests hand one in.
+
+    Raises:
+        ConfigError: The home, its keys or its database are not usable; says how to mend it.
+    """
+    config, clock = read_config(home), clock or SystemClock()
+    now_s = seconds(clock.now())
+    keys = read_own_keys(config.node)
+    signers = load_signers(keys, config.node.private_keys, now_s)
+    keeper = checkpoint_keeper(config.node, keys, signers)
+    ledger = Ledger(config.node.database)
+    try:
+        book = ledger.write(lambda tx: open_book(tx, config, now_s))
+        yield OwnAuthority(config, keys, signers, ledger, keeper, clock, book, fault)
+    finally:
+        ledger.close()
+
+
+def checkpoint_keeper(node: NodeSettings, keys: KeySet, signers: Signers) -> CheckpointKeeper:
+    """The keeper of this authority's log."""
+    public: PublicKey = keys.keys[signers["log"].kid]
+    return CheckpointKeeper(
+        node.origin,
+        public.raw,
+        signers["log"].sign,
+        partial(verify_raw, public),
+        node.released_checkpoint,
+    )
