@@ -96,6 +96,11 @@ RULES: dict[str, Rule] = {
         "protocol 1",
     ),
     "KP-D-003": Rule("schema-invalid", "Lists of names are sorted and unique.", "protocol 2"),
+    "KP-B-001": Rule(
+        "malformed-bundle",
+        "A bundle's lines are what its manifest names, byte for byte.",
+        "protocol 3",
+    ),
     # Certificate
     "KP-C-001": Rule(
         "number-pattern",

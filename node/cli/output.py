@@ -20,6 +20,9 @@ from node.errors import (
 
 FAILURE, NOT_FOUND, REFUSED, CONFLICT, UNREACHABLE = 1, 3, 4, 5, 7
 
+SHOWN = 20
+"""Errors told to people; programs get all of them."""
+
 STATE_CODES = frozenset({"number-conflict", "wrong-state", "source-exceeded"})
 """Refusals that come from what the ledger holds, not from what was handed in."""
 
@@ -118,11 +121,14 @@ def fail(output: Output, error: NodeError) -> int:
         ]  # fmt: skip
     if output.as_json:
         click.echo(json.dumps({"errors": errors}, ensure_ascii=False))
-    for item in errors:
-        where = " ".join(filter(None, (item["number"], item["pointer"])))
+    for item in errors[:SHOWN]:
+        place = f"shipment {item['index']}" if len(refusals) > 1 else None
+        where = " ".join(filter(None, (place, item["number"], item["pointer"])))
         rule = f" [{item['rule']}]" if item["rule"] else ""
         colon = f" {where}:" if where else ""
         output.note(f"error: {item['code']}:{colon} {item['detail']}{rule}")
+    if len(errors) > SHOWN:
+        output.note(f"… and {len(errors) - SHOWN} more; --json lists all")
     return exit_code(error, [str(item["code"]) for item in errors])
 
 

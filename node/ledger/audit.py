@@ -156,3 +156,9 @@ def _check_streams(tx: Transaction, result: Audit) -> None:
             if position != last + 1 or bytes(head) != expected:
                 result.wrong(f"{table} of {peer}: position {position} does not follow")
             before = (peer, position, bytes(head))
+
+
+def quick_check(tx: Transaction) -> str | None:
+    """What SQLite finds wrong with the file, or None (``PRAGMA quick_check``)."""
+    (text,) = tx.execute("PRAGMA quick_check(1)").fetchone()
+    return None if text == "ok" else str(text)

@@ -1,0 +1,126 @@
+"""`kpnode doctor`: what is wrong, and how to mend it."""
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from node.cli.output import FAILURE, Output, command
+
+MIN_FREE_BYTES = 1024**3
+CLOCK_WARN_S = 30
+"""The protocol forgives 120 s; say it well before."""
+
+
+@command()
+def doctor(output: Output) -> None:
+    """Check clock, SQLite, keys, disk and peers, and say how to mend what is wrong."""
+    items = list(_checks(output))
+    columns = {"state": "", "check": "CHECK", "detail": "FOUND", "mend": "MEND"}
+    output.result({"items": items, "next": None}, output.table(items, columns, ""))
+    if any(item["state"] == "fail" for item in items):
+        sys.exit(FAILURE)
+
+
+def _checks(output: Output) -> Iterator[dict[str, Any]]:
+    from node.errors import NodeError
+    from node.ledger.database import SAFE_VERSION, sqlite_version
+    from node.wiring import open_node, read_config
+
+    version = sqlite_version()
+    safe = tuple(map(int, version.split("."))) >= SAFE_VERSION
+    yield _item(
+        "SQLite", "ok" if safe else "warn", version,
+        "" if safe else "install pysqlite3, or SQLite 3.51.3 or later; until then it is slower",
+    )  # fmt: skip
+    try:
+        config = read_config(output.home)
+    except NodeError as error:
+        yield _item("peers.toml", "fail", str(error), "mend the file, then ask again")
+        return
+    yield _item("peers.toml", "ok", f"{config.node.authority}, {len(config.peers)} peers")
+    yield _disk(config)
+    try:
+        with open_node(output.home) as own:
+            yield _item("keys", "ok", own.keys.fingerprint)
+            yield _item("database", *own.ledger.read(_database))
+            yield _log(own)
+            yield from _peers(own)
+    except NodeError as error:
+        yield _item(error.code, "fail", str(error), "mend it, then ask again")
+
+
+def _item(check: str, state: str, detail: str, mend: str = "") -> dict[str, Any]:
+    return {"check": check, "state": state, "detail": detail, "mend": mend}
+
+
+def _disk(config: Any) -> dict[str, Any]:
+    import shutil
+
+    free = shutil.disk_usage(config.node.database.parent).free
+    state = "ok" if free >= MIN_FREE_BYTES else "warn"
+    mend = "" if state == "ok" else "free some space before the node must stop"
+    return _item("disk", state, f"{free / 1024**3:.1f} GiB free", mend)
+
+
+def _database(tx: Any) -> tuple[str, str, str]:
+    from node.ledger.audit import quick_check
+
+    problem = quick_check(tx)
+    if problem is None:
+        return "ok", "pages and indexes sound", ""
+    return "fail", problem, "stop the node and restore a backup"
+
+
+def _log(own: Any) -> dict[str, Any]:
+    from node.errors import LogBehindError
+    from node.ledger import entries
+
+    try:
+        own.ledger.read(own.checkpoints.guard)
+    except LogBehindError as error:
+        return _item("log", "fail", str(error), "bring the newest database back")
+    return _item("log", "ok", f"{own.ledger.read(entries.size)} entries; for all of it: kpnode ledger verify")
+
+
+def _peers(own: Any) -> Iterator[dict[str, Any]]:
+    import asyncio
+
+    for authority, reason in own.book.stopped.items():
+        yield _item(f"peer {authority}", "fail", reason, "call its officials, compare fingerprints")
+    yield from asyncio.run(_ask_all(own))
+
+
+async def _ask_all(own: Any) -> list[dict[str, Any]]:
+    import asyncio
+
+    import aiohttp
+
+    timeout = aiohttp.ClientTimeout(total=10)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        return await asyncio.gather(*(_ask(own, session, peer) for peer in own.book.ring))
+
+
+async def _ask(own: Any, session: Any, authority: str) -> dict[str, Any]:
+    from email.utils import parsedate_to_datetime
+    from functools import partial
+
+    import aiohttp
+
+    settings, name = own.book.settings[authority], f"peer {authority}"
+    bad = partial(_item, name, "warn")
+    try:
+        async with session.get(
+            f"{settings.url}/.well-known/kpx.json", allow_redirects=False
+        ) as response:
+            about = await response.json(content_type=None)
+            sent = parsedate_to_datetime(response.headers["Date"])
+    except (aiohttp.ClientError, OSError, KeyError, ValueError) as error:
+        return bad(f"{settings.url}: {error or 'no answer'}", "it will be tried for ever")
+    if not isinstance(about, dict) or about.get("authority") != authority:
+        return bad(f"{settings.url} is not the node of {authority}", "mend url in peers.toml")
+    if about.get("sandbox", False) != own.sandbox:
+        return bad("one is sandbox, the other is not", "exchange with a node of your world")
+    apart = abs((sent - own.clock.now()).total_seconds())
+    if apart > CLOCK_WARN_S:
+        return bad(f"clocks differ by {apart:.0f} s", "set both clocks by NTP")
+    return _item(name, "ok", f"reached, clock within {apart:.0f} s")

@@ -1,0 +1,75 @@
+"""`kpnode verify`: is it authentic, valid, current?"""
+
+import sys
+from typing import Any
+
+import click
+
+from node.cli.output import REFUSED, Output, command, read_file
+
+
+@command()
+@click.argument("file")
+@click.option("--jwks", metavar="FILE", help="Trust only this key set; needs no home and no ledger.")
+@click.option("--at", metavar="DATE", help="Judge being current on this day, YYYY-MM-DD [today].")
+def verify(output: Output, file: str, jwks: str | None, at: str | None) -> None:
+    """Verify FILE: a document, a bundle or a receipt (- for standard input).
+
+    Four different answers: authentic (signed with the issuer's key), valid (form and rules),
+    current (in force by this ledger) and matches (goods agreed with it). What cannot be judged
+    here is null. Exit code 0 when nothing is false, else 4.
+    """
+    from datetime import date, datetime
+
+    from node.clock import SystemClock
+    from node.jose.keys import MAX_KEY_SET_BYTES, read_key_set
+    from node.office import verify as verb
+    from node.wiring import open_node
+
+    now = SystemClock().now()
+    try:
+        day = date.fromisoformat(at) if at else now.date()
+        datetime.combine(day, datetime.min.time())
+    except ValueError:
+        raise click.UsageError(f"--at: expected YYYY-MM-DD, got {at!r}") from None
+    raw = read_file(file, verb.MAX_FILE_BYTES)
+    if len(raw) > verb.MAX_FILE_BYTES:
+        raise click.UsageError(f"{file} has more than {verb.MAX_FILE_BYTES} bytes")
+    if jwks is not None:
+        keys = read_key_set(read_file(jwks, MAX_KEY_SET_BYTES))
+        results = verb.verify_file(raw, {keys.authority: keys}, now)
+    else:
+        with open_node(output.home) as own:
+            ring = {**own.book.ring, own.name: own.keys}
+            results = own.ledger.read(
+                lambda tx: verb.verify_file(
+                    raw, ring, now, lambda doc_id: verb.ask_ledger(tx, doc_id, day)
+                )
+            )
+    items = [_as_json(result) for result in results]
+    as_json: Any = items[0] if len(items) == 1 else {"items": items, "next": None}
+    output.result(as_json, "\n".join(_as_text(item) for item in items))
+    if not all(result.good for result in results):
+        sys.exit(REFUSED)
+
+
+def _as_json(result: Any) -> dict[str, Any]:
+    return {
+        "doc_id": result.doc_id,
+        "kind": result.kind,
+        "issuer": result.issuer,
+        "authentic": result.authentic,
+        "valid": result.valid,
+        "current": result.standing.current,
+        "matches": result.standing.matches,
+        "errors": [found.as_json() for found in result.findings],
+    }
+
+
+def _as_text(item: dict[str, Any]) -> str:
+    words = {True: "yes", False: "NO", None: "not judged"}
+    answers = ", ".join(
+        f"{name}: {words[item[name]]}" for name in ("authentic", "valid", "current", "matches")
+    )
+    errors = [f"  {e['code']}: {e.get('pointer', '')} {e['detail']} [{e['rule']}]" for e in item["errors"]]
+    return "\n".join([f"{item['kind'] or 'document'} of {item['issuer'] or '?'}: {answers}", *errors])

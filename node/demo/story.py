@@ -1,0 +1,287 @@
+"""The story: issue, deliver, verify, confirm, refuse, tamper, replay, interrupt, audit.
+
+Every figure is built from what the nodes answer, never from what was planned; `Outcome.held`
+compares the two at the end.
+"""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from node import base64url, strict_json
+from node.demo.nodes import DemoError, DemoNode, side_by_side, wait_for
+from node.exchange.bundle import MEDIA_TYPE, assemble
+from node.ledger import streams, transport
+from node.ledger.database import Ledger, Transaction
+
+Tell = Callable[[str], None]
+
+WHO = (
+    ("RU", "State Precious Metals and Gems Repository (sample)", "Europe/Moscow"),
+    ("BY", "Ministry of Finance, Precious Metals (sample)", "Europe/Minsk"),
+    ("EU-BE", "Federal Public Service Economy, Antwerp (sample)", "Europe/Brussels"),
+)
+CONFIRMED = {"EU-BE": ("RU", 12), "BY": ("RU", 6), "RU": ("EU-BE", 4)}
+"""Who confirms how many of whose certificates."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What the three nodes answered."""
+
+    issued: int = 0
+    delivered: int = 0
+    verified: int = 0
+    confirmed: int = 0
+    refused: list[dict[str, str]] = field(default_factory=list)
+    tampered: dict[str, str] = field(default_factory=dict)
+    replayed: dict[str, bool] = field(default_factory=dict)
+    interrupted: dict[str, int] = field(default_factory=dict)
+    ledgers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    seconds: float = 0.0
+    failures: list[str] = field(default_factory=list)
+
+    def hold(self, fact: str, true: bool) -> None:
+        """Note what must be true."""
+        if not true:
+            self.failures.append(fact)
+
+    def as_json(self) -> dict[str, Any]:
+        """The result of ``demo --json``."""
+        return {name: getattr(self, name) for name in self.__slots__ if name != "failures"} | (
+            {"failures": self.failures} if self.failures else {}
+        )
+
+
+def sample(name: str) -> Any:
+    """Sample data of the package."""
+    return json.loads((resources.files("node.demo") / "data" / name).read_text("utf-8"))
+
+
+def play(nodes: Sequence[DemoNode], tell: Tell) -> Outcome:
+    """Play the story on running nodes."""
+    began = time.monotonic()
+    ru, by, be = nodes
+    out = Outcome()
+    shipments = sample("shipments.json")
+    tell("1. RU issues; half of BY's share while BY is down, ended as by a power cut.")
+    _issue(out, ru, [s for s in shipments if s["from"] == "RU" and s["to"] == "EU-BE"])
+    to_by = [s for s in shipments if s["from"] == "RU" and s["to"] == "BY"]
+    _issue(out, ru, to_by[::2])
+    by.kill()
+    _issue(out, ru, to_by[1::2])
+    by.start()
+    tell("   BY is back; its inbox fills.")
+    _settled(nodes)
+    tell("2. BY and EU-BE re-export part of what came in.")
+    side_by_side(
+        [
+            partial(_issue, out, node, [s for s in shipments if s["from"] == node.authority])
+            for node in (by, be)
+        ]
+    )
+    _settled(nodes)
+    _check_deliveries(out, nodes)
+    tell("3. The importers confirm arrivals.")
+    side_by_side([partial(_confirm, out, node, nodes) for node in nodes])
+    _settled(nodes)
+    _check_confirmations(out, nodes)
+    tell("4. Shipments that must not leave are refused, each with its code.")
+    _refuse(out, ru)
+    tell("5. A certificate with one figure changed, and a bundle sent twice.")
+    _tamper(out, ru, be)
+    _replay(out, ru, be)
+    tell("6. Every ledger is verified from the bytes up.")
+    for node, found in zip(nodes, side_by_side([partial(_audit, n) for n in nodes]), strict=True):
+        out.ledgers[node.authority] = {k: found[k] for k in ("size", "root", "ok")}
+        out.hold(f"ledger of {node.authority}", found["ok"])
+    out.hold("all issued", out.issued == len(shipments))
+    out.hold("all delivered", out.delivered == out.issued)
+    out.hold("all verified", out.verified == out.issued)
+    out.hold("confirmations", out.confirmed >= sum(count for _, count in CONFIRMED.values()))
+    out.seconds = round(time.monotonic() - began, 1)
+    return out
+
+
+def _issue(out: Outcome, node: DemoNode, shipments: list[Any]) -> None:
+    issued = node.expect("issue", "-", "--office", node.name, stdin=json.dumps(shipments))
+    out.issued += len(issued["issued"])
+
+
+def _settled(nodes: Sequence[DemoNode]) -> None:
+    """Wait until every node says that its peers hold all it has sent."""
+
+    def settled() -> bool:
+        rows = [r for node in nodes for r in node.expect("status")["peers"]]
+        return all(row["out"]["lag"] == 0 for row in rows)
+
+    wait_for("all peers to be in sync", settled)
+
+
+def _check_deliveries(out: Outcome, nodes: Sequence[DemoNode]) -> None:
+    """Hold what each exporter issued against what each importer has; verify each there."""
+    lost = doubled = 0
+    names = {node.authority: node for node in nodes}
+    held = {node.authority: _certificates(node, "importer") for node in nodes}
+    for node in nodes:
+        sent = _certificates(node, "exporter")
+        out.delivered += sum(item["state"] in ("delivered", "confirmed") for item in sent)
+        for item in sent:
+            copies = [h for h in held[item["peer"]] if h["doc_id"] == item["doc_id"]]
+            lost += not copies
+            doubled += len(copies) > 1
+    verdicts = side_by_side([partial(_verify_held, names[a], items) for a, items in held.items()])
+    out.verified += sum(verdicts)
+    out.interrupted = {"lost": lost, "doubled": doubled}
+    out.hold("nothing lost or doubled", not lost and not doubled)
+
+
+def _verify_held(node: DemoNode, items: Sequence[dict[str, Any]]) -> int:
+    """Verify at a destination each certificate it holds: one file, all lines, its own keys."""
+    count = 0
+    for peer in {item["peer"] for item in items}:
+        wanted = {item["doc_id"] for item in items if item["peer"] == peer}
+        path = node.folder / f"{node.authority}-from-{peer}.kpb"
+        # The bundles as the sender's ledger holds them; every line must be known here and good.
+        for raw in _sent_bundles(node.folder / peer / "data" / "node.db", node.authority):
+            path.write_bytes(raw)
+            results = node.expect("verify", str(path))["items"]
+            count += sum(
+                r["authentic"] and r["valid"] and r["current"]
+                for r in results
+                if r["doc_id"] in wanted
+            )
+    return count
+
+
+def _confirm(out: Outcome, node: DemoNode, nodes: Sequence[DemoNode]) -> None:
+    peer, count = CONFIRMED[node.authority]
+    numbers = [c["number"] for c in _certificates(node, "importer") if c["peer"] == peer][:count]
+    node.expect("confirm", *numbers, "--office", node.name)
+
+
+def _check_confirmations(out: Outcome, nodes: Sequence[DemoNode]) -> None:
+    """Confirmed is what the exporters say, once the confirmations have come back to them."""
+    for node in nodes:
+        states = [item["state"] for item in _certificates(node, "exporter")]
+        out.confirmed += states.count("confirmed")
+
+
+def _refuse(out: Outcome, node: DemoNode) -> None:
+    before = node.expect("ledger", "checkpoint")["size"]
+    cases = sample("shipments_refused.json")
+
+    def act(case: dict[str, Any]) -> tuple[int, Any]:
+        return node.run("issue", "-", stdin=json.dumps(case["shipment"]))
+
+    answers = side_by_side([partial(act, case) for case in cases])
+    for case, (code, answer) in zip(cases, answers, strict=True):
+        found = [(e["code"], e["pointer"]) for e in answer.get("errors", ())]
+        number = case["shipment"]["number"]
+        out.refused.extend({"number": number, "code": name} for name, _ in found)
+        expected = [(case["code"], case["pointer"])]
+        out.hold(f"{number} refused with {case['code']}", found == expected and code in (4, 5))
+    after = node.expect("ledger", "checkpoint")["size"]
+    out.hold("refusals record nothing", before == after)
+
+
+def _tamper(out: Outcome, sender: DemoNode, receiver: DemoNode) -> None:
+    """Change one figure of a certificate; ask the receiver's node what it thinks of it."""
+    held = next(c for c in _certificates(receiver, "importer") if c["peer"] == sender.authority)
+    jws = receiver.expect("document", held["doc_id"])["jws"]
+    header, payload, signature = jws.split(".")
+    claims = strict_json.loads(base64url.decode(payload))
+    claims["body"]["totals"]["carats"] = "1.00"
+    changed = ".".join((header, base64url.encode(strict_json.dumps(claims)), signature))
+    path = receiver.folder / "tampered.jws"
+    path.write_text(changed)
+    code, answer = receiver.run("verify", str(path))
+    out.tampered = {"code": answer["errors"][0]["code"]}
+    out.hold("tampered refused", code == 4 and answer["authentic"] is False)
+    raw = _sent_bundles(sender.home / "data" / "node.db", receiver.authority)[0]
+    status, body = _post(receiver, raw.replace(jws.encode(), changed.encode()))
+    # Under the same manifest the first receipt comes back, and the changed line is not even read.
+    out.hold("tampered bundle changes nothing", status == 200 and body == _receipt(sender, raw))
+
+
+def _replay(out: Outcome, sender: DemoNode, receiver: DemoNode) -> None:
+    """Send a delivered bundle again: the first receipt comes back, nothing is recorded."""
+    raw = _sent_bundles(sender.home / "data" / "node.db", receiver.authority)[0]
+    before = receiver.expect("ledger", "checkpoint")["size"]
+    status, body = _post(receiver, raw)
+    after = receiver.expect("ledger", "checkpoint")["size"]
+    same = status == 200 and body == _receipt(sender, raw)
+    out.replayed = {"same_receipt": same}
+    out.hold("replay gives the first receipt", same)
+    out.hold("replay records nothing", before == after)
+
+
+def _audit(node: DemoNode) -> dict[str, Any]:
+    found: dict[str, Any] = node.run("ledger", "verify")[1]
+    return found
+
+
+def _certificates(node: DemoNode, side: str) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = node.expect("certificate", "list", "--side", side)["items"]
+    return items
+
+
+def _sent_bundles(database: Path, peer: str) -> list[bytes]:
+    """The bundles of a sender as they went to a peer, from the sender's ledger."""
+
+    def query(tx: Transaction) -> list[bytes]:
+        return [
+            assemble(
+                sent.jws,
+                [
+                    item.jws
+                    for item in streams.waiting(
+                        tx, peer, sent.first - 1, sent.last - sent.first + 1
+                    )
+                ],
+            )
+            for sent in transport.manifests_with_documents(tx, peer)
+        ]
+
+    return _read(database, query)
+
+
+def _receipt(sender: DemoNode, bundle: bytes) -> bytes | None:
+    """The receipt that the sender holds for a bundle."""
+    from node.jose.strict import doc_digest
+
+    manifest = base64url.encode(doc_digest(bundle.partition(b"\n")[0]))
+
+    def query(tx: Transaction) -> bytes | None:
+        sent = transport.manifest(tx, manifest)
+        return None if sent is None else transport.receipt(tx, sent.peer, manifest)
+
+    return _read(sender.home / "data" / "node.db", query)
+
+
+def _read(database: Path, query: Callable[[Transaction], Any]) -> Any:
+    ledger = Ledger(database)
+    try:
+        return ledger.read(query)
+    finally:
+        ledger.close()
+
+
+def _post(node: DemoNode, raw: bytes) -> tuple[int, bytes]:
+    request = urllib.request.Request(  # noqa: S310 - loopback, our own node
+        f"{node.url}/kpx/v1/bundles", data=raw, headers={"Content-Type": MEDIA_TYPE}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - as above
+            return response.status, response.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+    except OSError as error:
+        raise DemoError(f"{node.url}: {error}") from None

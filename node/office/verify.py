@@ -1,0 +1,134 @@
+"""Verify what someone hands over: a document, a bundle, a receipt. Needs no network, and no ledger.
+
+Authentic, valid, current and matching are four different answers and stay apart.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+from node.documents import MAX_DOCUMENT_BYTES, MAX_TRANSPORT_BYTES, Document
+from node.domain.context import Context
+from node.domain.judgement import STEPS, judge_content
+from node.domain.kinds import KINDS, MANIFEST
+from node.errors import ExchangeProblem, Finding, Refused, finding, refuse
+from node.exchange import bundle
+from node.jose.strict import parse
+from node.jose.verify import KeyRing, verify
+from node.ledger.certificates import by_doc_id
+from node.ledger.database import Transaction
+from node.schema.validation import check_document
+
+MAX_FILE_BYTES = bundle.MAX_BUNDLE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a ledger adds: still in force, and whether goods and certificate agreed."""
+
+    current: bool | None = None
+    matches: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The four answers on one document; None is for what could not be judged.
+
+    Attributes:
+        doc_id, kind, issuer: As far as the bytes tell; ``""`` where they do not.
+        authentic: Signed with the issuer's pinned key.
+        valid: Schema, and the rules that need no ledger.
+        document: What was verified, if it is authentic and has the right form.
+    """
+
+    doc_id: str
+    kind: str
+    issuer: str
+    authentic: bool | None
+    valid: bool | None
+    standing: Standing
+    findings: tuple[Finding, ...] = ()
+    document: Document | None = None
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing is false."""
+        answers = (self.authentic, self.valid, self.standing.current, self.standing.matches)
+        return False not in answers and not self.findings
+
+
+Ask = Callable[[str], Standing]
+"""What the ledger at hand says of a document id."""
+
+
+def verify_file(raw: bytes, ring: KeyRing, now: datetime, ask: Ask | None = None) -> list[Verification]:
+    """Verify a file: one document, or every line of a bundle.
+
+    Args:
+        raw: The file; one final newline is taken off, nothing else.
+        ring: The key sets to trust.
+        now: The moment rules are judged at.
+        ask: Asks the ledger, where there is one.
+    """
+    lines = raw.removesuffix(b"\n").split(b"\n")
+    results = [_verify(line, ring, now, ask) for line in lines]
+    if len(lines) > 1:
+        results[0] = _with_lines(results[0], raw.partition(b"\n")[2])
+    return results
+
+
+def ask_ledger(tx: Transaction, doc_id: str, at: date) -> Standing:
+    """Whether a certificate of this ledger was in force on a day, and matched the goods.
+
+    An expired one that was confirmed did its duty and counts as current.
+    """
+    held = by_doc_id(tx, doc_id)
+    if held is None:
+        return Standing()
+    confirmed = held.confirmation is not None
+    in_time = at.isoformat() <= held.body["expires_on"]
+    return Standing(current=in_time or confirmed, matches=True if confirmed else None)
+
+
+def _verify(line: bytes, ring: KeyRing, now: datetime, ask: Ask | None) -> Verification:
+    doc_id = kind = issuer = ""
+    authentic = False
+    try:
+        untrusted = parse(line, MAX_TRANSPORT_BYTES)
+        doc_id, issuer = untrusted.doc_id, untrusted.claimed_issuer
+        known = KINDS.get(untrusted.typ)
+        if known is None:
+            raise refuse("KP-J-005", f"{untrusted.typ!r:.80} is no kind this node knows")
+        kind = known.name
+        if known.role == "doc" and len(line) > MAX_DOCUMENT_BYTES:
+            raise refuse("KP-J-003", f"expected at most {MAX_DOCUMENT_BYTES} bytes")
+        signed = verify(untrusted, ring, known.role)
+        authentic = True
+        document = check_document(signed, kind, known.version)
+        findings = _rules(document, now)
+    except Refused as refusal:
+        valid = False if authentic else None
+        return Verification(doc_id, kind, issuer, authentic, valid, Standing(), refusal.findings)
+    standing = ask(doc_id) if ask is not None else Standing()
+    return Verification(doc_id, kind, issuer, True, not findings, standing, findings, document)
+
+
+def _rules(document: Document, now: datetime) -> tuple[Finding, ...]:
+    return judge_content(document, Context(now)).findings if document.kind in STEPS else ()
+
+
+def _with_lines(first: Verification, rest: bytes) -> Verification:
+    """Hold the lines of a bundle against its manifest."""
+    if first.kind != MANIFEST.name:
+        detail = "several lines, but the first is no manifest"
+    elif first.document is None:
+        return first
+    else:
+        try:
+            bundle.check_against_manifest(first.document.body, bundle.split(rest), rest)
+        except ExchangeProblem as problem:
+            detail = str(problem)
+        else:
+            return first
+    found = (*first.findings, finding("KP-B-001", "", detail))
+    return replace(first, valid=False, findings=found)
