@@ -18,9 +18,7 @@ def decode(text: str | bytes) -> bytes:
     """
     given = text.encode("ascii") if isinstance(text, str) else text
     try:
-        raw = base64.b64decode(
-            given.translate(_STANDARD) + b"=" * (-len(given) % 4), validate=True
-        )
+        raw = base64.b64decode(given.translate(_STANDARD) + b"=" * (-len(given) % 4), validate=True)
     except binascii.Error as error:
         raise ValueError(f"not base64url: {error}") from None
     if base64.urlsafe_b64encode(raw).rstrip(b"=") != given:

@@ -59,7 +59,7 @@ def ordered(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(unique.values(), key=lambda f: (f.pointer, f.code))[:MAX_FINDINGS])
 
 
-class Refused(NodeError):
+class RefusedError(NodeError):
     """A document or shipment is refused; the only failure of verification."""
 
     def __init__(self, findings: Sequence[Finding], *, index: int = 0, number: str | None = None):
@@ -70,12 +70,12 @@ class Refused(NodeError):
         super().__init__(f"{first.code}: {first.detail}", code=first.code)
 
 
-def refuse(rule: str, detail: str, pointer: str = "") -> Refused:
+def refuse(rule: str, detail: str, pointer: str = "") -> RefusedError:
     """A refusal with a single finding."""
-    return Refused([finding(rule, pointer, detail)])
+    return RefusedError([finding(rule, pointer, detail)])
 
 
-class ExchangeProblem(NodeError):
+class ProblemError(NodeError):
     """A bundle, receipt or request is answered with a problem (protocol section 4).
 
     Args:

@@ -48,9 +48,7 @@ def open_book(tx: Transaction, config: Config, now_s: int) -> PeerBook:
             reason = f"pinned {state.fingerprint}, {settings.jwks.name} has {key_set.fingerprint}"
             stopped[settings.authority] = reason
             evidence = {"pinned": state.fingerprint, "found": key_set.as_json()}
-            peers.report(
-                tx, settings.authority, "keys-changed", "both", reason, evidence, now_s
-            )
+            peers.report(tx, settings.authority, "keys-changed", "both", reason, evidence, now_s)
             continue
         ring[settings.authority] = key_set
     return PeerBook({p.authority: p for p in config.peers}, ring, stopped)
@@ -65,9 +63,7 @@ def read_peer_keys(settings: PeerSettings) -> KeySet:
     try:
         key_set = read_key_set(settings.jwks.read_bytes())
     except OSError as error:
-        raise ConfigError(
-            f"{settings.jwks}: {error.strerror}", code="keys-missing"
-        ) from None
+        raise ConfigError(f"{settings.jwks}: {error.strerror}", code="keys-missing") from None
     if key_set.authority != settings.authority:
         raise ConfigError(
             f"{settings.jwks} is the set of {key_set.authority}, not of {settings.authority}",

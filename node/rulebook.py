@@ -72,9 +72,7 @@ RULES: dict[str, Rule] = {
     "KP-S-006": Rule("revoked-key", "The key is not revoked.", "protocol 6"),
     # Who speaks to whom
     "KP-A-001": Rule("wrong-audience", "aud has this authority.", "protocol 6"),
-    "KP-A-002": Rule(
-        "wrong-sandbox", "Sandbox and production documents never mix.", "protocol 2"
-    ),
+    "KP-A-002": Rule("wrong-sandbox", "Sandbox and production documents never mix.", "protocol 2"),
     "KP-A-003": Rule(
         "wrong-authority",
         "iss is the peer that sent the document, and may issue this kind.",

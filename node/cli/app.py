@@ -64,7 +64,9 @@ class Commands(click.Group):
     "5 state conflict, 7 peer unreachable. Start with: kpnode demo",
 )
 @click.version_option(__version__, prog_name="kpnode")
-@click.option("--home", type=click.Path(file_okay=False), help="The node's home [KPNODE_HOME, or .]")
+@click.option(
+    "--home", type=click.Path(file_okay=False), help="The node's home [KPNODE_HOME, or .]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Results as JSON on stdout.")
 @click.pass_context
 def main(ctx: click.Context, home: str | None, as_json: bool) -> None:

@@ -35,7 +35,7 @@ def list_(
         "issued_on": "ISSUED", "expires_on": "EXPIRES", "carats": "CARATS", "value_usd": "US$",
     }  # fmt: skip
     empty = "No certificates. Issue some (kpnode issue FILE), or wait for a peer's."
-    output.result({"items": items, "next": more}, output.table(items, columns, empty))
+    output.rows({"items": items, "next": more}, items, columns, empty)
 
 
 @command(context_settings={"ignore_unknown_options": True})

@@ -10,7 +10,9 @@ MAX_INSPECTION_BYTES = 1024 * 1024
 @command()
 @click.argument("numbers", metavar="NUMBER...", nargs=-1, required=True)
 @click.option("--received-on", metavar="DATE", help="YYYY-MM-DD [today].")
-@click.option("--inspection", metavar="FILE", help="What was found, as JSON (schemas/inspection.v1.json).")
+@click.option(
+    "--inspection", metavar="FILE", help="What was found, as JSON (schemas/inspection.v1.json)."
+)
 @click.option("--office", help="The office that confirms.")
 @click.option("--officer", help="The officer who confirms.")
 def confirm(
@@ -48,4 +50,4 @@ def confirm(
         )
     items = [{"number": c.number, "doc_id": c.doc_id, "to": c.to} for c in done]
     columns = {"number": "NUMBER", "to": "TO", "doc_id": "CONFIRMATION"}
-    output.result({"confirmed": items}, output.table(items, columns, ""))
+    output.rows({"confirmed": items}, items, columns)

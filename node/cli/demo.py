@@ -27,7 +27,9 @@ def demo(output: Output, stay: bool) -> None:
         output.note(text) if output.as_json else click.echo(text)
 
     with tempfile.TemporaryDirectory(prefix="kpnode-demo-") as folder:
-        tell("SANDBOX demo: three authorities, three nodes, no centre. Nothing leaves this machine.")
+        tell(
+            "SANDBOX demo: three authorities, three nodes, no centre. Nothing leaves this machine."
+        )
         nodes: list[Any] = []
         try:
             nodes = make_nodes(Path(folder), WHO)
@@ -67,7 +69,7 @@ def _show(output: Output, outcome: Any) -> None:
     for authority, found in outcome.ledgers.items():
         state = _yes(found["ok"], f"good, {found['size']} entries, root {found['root'][:12]}…")
         rows.append({"what": f"ledger of {authority}", "figure": state})
-    click.echo(output.table(rows, {"what": "SANDBOX", "figure": "RESULT"}, ""))
+    output.rows(rows, rows, {"what": "SANDBOX", "figure": "RESULT"})
     for failure in outcome.failures:
         click.echo(f"FAILED: {failure}")
     if not outcome.failures:

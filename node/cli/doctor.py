@@ -16,7 +16,7 @@ def doctor(output: Output) -> None:
     """Check clock, SQLite, keys, disk and peers, and say how to mend what is wrong."""
     items = list(_checks(output))
     columns = {"state": "", "check": "CHECK", "detail": "FOUND", "mend": "MEND"}
-    output.result({"items": items, "next": None}, output.table(items, columns, ""))
+    output.rows({"items": items, "next": None}, items, columns)
     if any(item["state"] == "fail" for item in items):
         sys.exit(FAILURE)
 
@@ -79,7 +79,9 @@ def _log(own: Any) -> dict[str, Any]:
         own.ledger.read(own.checkpoints.guard)
     except LogBehindError as error:
         return _item("log", "fail", str(error), "bring the newest database back")
-    return _item("log", "ok", f"{own.ledger.read(entries.size)} entries; for all of it: kpnode ledger verify")
+    return _item(
+        "log", "ok", f"{own.ledger.read(entries.size)} entries; for all of it: kpnode ledger verify"
+    )
 
 
 def _peers(own: Any) -> Iterator[dict[str, Any]]:

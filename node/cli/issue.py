@@ -25,5 +25,5 @@ def issue(output: Output, file: str, office: str | None, officer: str | None) ->
         issued = act(own, shipments, Officer(office, officer))
     items = [{"number": i.number, "doc_id": i.doc_id, "to": i.to} for i in issued]
     columns = {"number": "NUMBER", "to": "TO", "doc_id": "DOCUMENT"}
-    output.result({"issued": items}, output.table(items, columns, "Nothing to issue."))
+    output.rows({"issued": items}, items, columns, "Nothing to issue.")
     output.note(f"{len(items)} issued; a running node delivers them, or: kpnode sync")

@@ -40,9 +40,7 @@ def list_(output: Output, after: int, limit: int) -> None:
         "recorded_at": "RECORDED",
     }  # fmt: skip
     more = str(found[-1].index) if len(found) == limit else None
-    output.result(
-        {"items": items, "next": more}, output.table(items, columns, "The log is empty.")
-    )
+    output.rows({"items": items, "next": more}, items, columns, "The log is empty.")
 
 
 @command()

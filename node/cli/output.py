@@ -11,11 +11,11 @@ from typing import Any
 import click
 
 from node.errors import (
-    ExchangeProblem,
     NodeError,
     NotFoundError,
     PeerUnreachableError,
-    Refused,
+    ProblemError,
+    RefusedError,
 )
 
 FAILURE, NOT_FOUND, REFUSED, CONFLICT, UNREACHABLE = 1, 3, 4, 5, 7
@@ -39,40 +39,50 @@ class Output:
         """The node's home."""
         return Path(self.home_name)
 
-    def result(self, value: Any, text: str | None = None) -> None:
-        """A result: JSON where wanted, else the text."""
+    def result(self, value: Any, text: str | Callable[[], str] | None = None) -> None:
+        """A result: JSON where wanted, else the text (or what makes it, if that is costly)."""
         if self.as_json or text is None:
             click.echo(json.dumps(value, ensure_ascii=False, indent=None if self.as_json else 2))
-        elif text:
-            click.echo(text)
+        else:
+            click.echo(text if isinstance(text, str) else text())
 
     def note(self, text: str) -> None:
         """Narration; never mixed into results."""
         click.echo(text, err=True)
 
-    def table(self, items: Sequence[Mapping[str, Any]], columns: Mapping[str, str], empty: str) -> str:
-        """Rows as text; `columns` maps members to headings."""
-        if not items:
-            return empty
-        import io
+    def rows(
+        self,
+        value: Any,
+        items: Sequence[Mapping[str, Any]],
+        columns: Mapping[str, str],
+        empty: str = "",
+    ) -> None:
+        """A result of many rows: JSON where wanted, else a table; `empty` says what to do next."""
+        self.result(value, lambda: _table(items, columns) if items else empty)
 
-        from rich.console import Console
-        from rich.table import Table
 
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in columns.values():
-            table.add_column(heading, overflow="fold")
-        for item in items:
-            table.add_row(*("" if item[key] is None else str(item[key]) for key in columns))
-        terminal = Console(stderr=False)
-        width = terminal.width if sys.stdout.isatty() else 160
-        buffer = Console(
-            file=io.StringIO(), width=width, force_terminal=sys.stdout.isatty(), markup=False,
-            highlight=False,
-        )  # fmt: skip
-        with buffer.capture() as captured:
-            buffer.print(table)
-        return "\n".join(line.rstrip() for line in captured.get().splitlines())
+def _table(items: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
+    import io
+
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in columns.values():
+        table.add_column(heading, overflow="fold")
+    for item in items:
+        table.add_row(*("" if item[key] is None else str(item[key]) for key in columns))
+    terminal = sys.stdout.isatty()
+    console = Console(
+        file=io.StringIO(),
+        width=None if terminal else 200,
+        force_terminal=terminal,
+        markup=False,
+        highlight=False,
+    )
+    with console.capture() as captured:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
 def command(**settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
@@ -94,14 +104,15 @@ def command(**settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
         json_option = click.option(
             "--json", "as_json", is_flag=True, help="Results as JSON on stdout."
         )
-        return click.command(**settings)(home_option(json_option(call)))
+        made: click.Command = click.command(**settings)(home_option(json_option(call)))
+        return made
 
     return decorate
 
 
 def fail(output: Output, error: NodeError) -> int:
     """Show an error and return the exit code."""
-    refusals = getattr(error, "refusals", (error,) if isinstance(error, Refused) else ())
+    refusals = getattr(error, "refusals", (error,) if isinstance(error, RefusedError) else ())
     errors = [
         {
             "code": found.code,
@@ -123,7 +134,7 @@ def fail(output: Output, error: NodeError) -> int:
         click.echo(json.dumps({"errors": errors}, ensure_ascii=False))
     for item in errors[:SHOWN]:
         place = f"shipment {item['index']}" if len(refusals) > 1 else None
-        where = " ".join(filter(None, (place, item["number"], item["pointer"])))
+        where = " ".join(str(part) for part in (place, item["number"], item["pointer"]) if part)
         rule = f" [{item['rule']}]" if item["rule"] else ""
         colon = f" {where}:" if where else ""
         output.note(f"error: {item['code']}:{colon} {item['detail']}{rule}")
@@ -138,9 +149,9 @@ def exit_code(error: NodeError, codes: Sequence[str]) -> int:
         return NOT_FOUND
     if isinstance(error, PeerUnreachableError):
         return UNREACHABLE
-    if isinstance(error, Refused) or hasattr(error, "refusals"):
+    if isinstance(error, RefusedError) or hasattr(error, "refusals"):
         return CONFLICT if all(code in STATE_CODES for code in codes) else REFUSED
-    return REFUSED if isinstance(error, ExchangeProblem) else FAILURE
+    return REFUSED if isinstance(error, ProblemError) else FAILURE
 
 
 def read_file(path: str, limit: int) -> bytes:

@@ -2,7 +2,7 @@
 
 import click
 
-from node.cli.output import Output, command
+from node.cli.output import Output, command, read_file
 
 MAX_FETCH_S = 20
 
@@ -39,55 +39,21 @@ def add(
     Compare the fingerprint with what the peer's officials read to you; it is what makes their
     signatures theirs. A set fetched from a URL is refused without --fingerprint.
     """
-    from node import config
-    from node.errors import ConfigError, NotFoundError
-    from node.jose.keys import read_key_set, same_fingerprint
-    from node.ledger import acts, peers
-    from node.schema.validation import check
-    from node.strict_json import dumps
+    from node.config import check_url
+    from node.jose.keys import MAX_KEY_SET_BYTES
+    from node.office.add_peer import add_peer
     from node.wiring import open_node
 
+    remote = jwks.startswith(("http://", "https://"))
+    if remote and fingerprint is None:
+        raise click.UsageError("--jwks from a URL needs --fingerprint")
     with open_node(output.home) as own:
-        if own.config.peer(authority) is not None:
-            raise ConfigError(
-                f"{authority} is a peer already; its table in peers.toml is changed by hand",
-                code="peer-exists",
-            )
-        remote = jwks.startswith(("http://", "https://"))
-        if remote and fingerprint is None:
-            raise click.UsageError("--jwks from a URL needs --fingerprint")
         if remote:
-            config.check_url(jwks, own.sandbox)
-            raw = _fetch(jwks)
-        else:
-            try:
-                with open(jwks, "rb") as file:
-                    raw = file.read(1024 * 1024)
-            except OSError as error:
-                raise NotFoundError(f"{jwks}: {error.strerror}") from None
-        keys = read_key_set(raw)
-        if keys.authority != authority:
-            detail = f"the key set is of {keys.authority}, not of {authority}"
-            raise ConfigError(detail, code="wrong-authority")
-        if fingerprint is not None and not same_fingerprint(fingerprint, keys.fingerprint):
-            raise ConfigError(
-                f"fingerprint: expected {fingerprint}, the set has {keys.fingerprint}; do not trust it",
-                code="wrong-fingerprint",
-            )
-        from node.domain.participants import name_of
-
-        file_name = f"keys/{authority}.jwks.json"
-        table = config.peer_table(authority, name or name_of(authority), url, file_name, mode)
-        path = own.config.home / config.PEERS_FILE
-        text = path.read_text("utf-8")
-        config.parse((text + table).encode(), own.config.home, check)
-        own.ledger.write(lambda tx: _pin(tx, authority, keys.fingerprint, own.now_s(), peers, acts))
-        target = own.config.home / file_name
-        target.parent.mkdir(exist_ok=True)
-        target.write_bytes(dumps(keys.as_json()) + b"\n")
-        fresh = path.with_suffix(".new")
-        fresh.write_text(text + table, "utf-8")
-        fresh.replace(path)
+            check_url(jwks, own.sandbox)
+        raw = _fetch(jwks, MAX_KEY_SET_BYTES) if remote else read_file(jwks, MAX_KEY_SET_BYTES)
+        keys = add_peer(
+            own, authority, url=url, key_set=raw, fingerprint=fingerprint, name=name, mode=mode
+        )
     output.result(
         {"authority": authority, "url": url, "mode": mode, "fingerprint": keys.fingerprint},
         f"{authority}: pinned\nfingerprint  {keys.fingerprint}",
@@ -119,7 +85,7 @@ def list_(output: Output) -> None:
         ]
     columns = {"authority": "AUTHORITY", "mode": "MODE", "url": "URL", "fingerprint": "FINGERPRINT"}
     empty = "No peers yet. Add one: kpnode peer add AUTHORITY --url URL --jwks FILE"
-    output.result({"items": items, "next": None}, output.table(items, columns, empty))
+    output.rows({"items": items, "next": None}, items, columns, empty)
 
 
 @command()
@@ -159,21 +125,7 @@ def show(output: Output, authority: str) -> None:
     output.result(result, None)
 
 
-def _pin(tx, authority, fingerprint, now_s, peers, acts) -> None:  # type: ignore[no-untyped-def]
-    from node.errors import ConfigError
-
-    state = peers.state(tx, authority)
-    if state is None:
-        peers.pin(tx, authority, fingerprint, now_s)
-    elif state.fingerprint != fingerprint:
-        raise ConfigError(
-            f"{authority} is pinned with {state.fingerprint}, this set has {fingerprint}",
-            code="keys-changed",
-        )
-    acts.note(tx, now_s, "peer add", f"{authority} {fingerprint}")
-
-
-def _fetch(url: str) -> bytes:
+def _fetch(url: str, limit: int) -> bytes:
     """A key set from a URL; trusted only by its fingerprint."""
     import asyncio
 
@@ -189,7 +141,7 @@ def _fetch(url: str) -> bytes:
         ):
             if response.status != 200:
                 raise PeerUnreachableError(f"{url}: status {response.status}")
-            return await response.content.read(1024 * 1024)
+            return await response.content.read(limit + 1)
 
     try:
         return asyncio.run(get())

@@ -27,4 +27,4 @@ def status(output: Output) -> None:
         "last_contact": "LAST CONTACT", "next_try": "NEXT TRY", "trouble": "TROUBLE",
     }  # fmt: skip
     empty = "No peers yet. Add one: kpnode peer add AUTHORITY --url URL --jwks FILE"
-    output.result(result, output.table(rows, columns, empty))
+    output.rows(result, rows, columns, empty)

@@ -27,7 +27,7 @@ def sync(output: Output, peer: str | None) -> None:
         for name, done in rounds.items()
     ]
     columns = {"authority": "PEER", "delivered": "DELIVERED", "error": "ERROR"}
-    output.result({"items": items, "next": None}, output.table(items, columns, "No push peers."))
+    output.rows({"items": items, "next": None}, items, columns, "No push peers.")
     if any(item["error"] for item in items):
         sys.exit(UNREACHABLE)
 

@@ -10,7 +10,9 @@ from node.cli.output import REFUSED, Output, command, read_file
 
 @command()
 @click.argument("file")
-@click.option("--jwks", metavar="FILE", help="Trust only this key set; needs no home and no ledger.")
+@click.option(
+    "--jwks", metavar="FILE", help="Trust only this key set; needs no home and no ledger."
+)
 @click.option("--at", metavar="DATE", help="Judge being current on this day, YYYY-MM-DD [today].")
 def verify(output: Output, file: str, jwks: str | None, at: str | None) -> None:
     """Verify FILE: a document, a bundle or a receipt (- for standard input).
@@ -71,5 +73,9 @@ def _as_text(item: dict[str, Any]) -> str:
     answers = ", ".join(
         f"{name}: {words[item[name]]}" for name in ("authentic", "valid", "current", "matches")
     )
-    errors = [f"  {e['code']}: {e.get('pointer', '')} {e['detail']} [{e['rule']}]" for e in item["errors"]]
-    return "\n".join([f"{item['kind'] or 'document'} of {item['issuer'] or '?'}: {answers}", *errors])
+    errors = [
+        f"  {e['code']}: {e.get('pointer', '')} {e['detail']} [{e['rule']}]" for e in item["errors"]
+    ]
+    return "\n".join(
+        [f"{item['kind'] or 'document'} of {item['issuer'] or '?'}: {answers}", *errors]
+    )

@@ -112,10 +112,12 @@ def make_nodes(folder: Path, who: Sequence[tuple[str, str, str]]) -> list[DemoNo
     """Homes for authorities (code, name, time zone), each the others' peer by fingerprint."""
     ports = _free_ports(2 * len(who))
     nodes = [
-        DemoNode(*names, folder, *ports[2 * number : 2 * number + 2])
+        DemoNode(*names, folder, ports[2 * number], ports[2 * number + 1])
         for number, names in enumerate(who)
     ]
-    fingerprints = dict(zip(nodes_names(nodes), side_by_side([_init(n) for n in nodes]), strict=True))
+    fingerprints = dict(
+        zip(nodes_names(nodes), side_by_side([_init(n) for n in nodes]), strict=True)
+    )
     side_by_side([_introduce(node, nodes, fingerprints) for node in nodes])
     return nodes
 

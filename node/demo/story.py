@@ -13,14 +13,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from node import base64url, strict_json
+from node.bundle import MEDIA_TYPE, assemble
 from node.demo.nodes import DemoError, DemoNode, side_by_side, wait_for
-from node.exchange.bundle import MEDIA_TYPE, assemble
+from node.jose.strict import doc_digest
 from node.ledger import streams, transport
 from node.ledger.database import Ledger, Transaction
 
+T = TypeVar("T")
 Tell = Callable[[str], None]
 
 WHO = (
@@ -96,7 +98,7 @@ def play(nodes: Sequence[DemoNode], tell: Tell) -> Outcome:
     tell("4. Shipments that must not leave are refused, each with its code.")
     _refuse(out, ru)
     tell("5. A certificate with one figure changed, and a bundle sent twice.")
-    _tamper(out, ru, be)
+    _tamper(out, be)
     _replay(out, ru, be)
     tell("6. Every ledger is verified from the bytes up.")
     for node, found in zip(nodes, side_by_side([partial(_audit, n) for n in nodes]), strict=True):
@@ -192,9 +194,9 @@ def _refuse(out: Outcome, node: DemoNode) -> None:
     out.hold("refusals record nothing", before == after)
 
 
-def _tamper(out: Outcome, sender: DemoNode, receiver: DemoNode) -> None:
+def _tamper(out: Outcome, receiver: DemoNode) -> None:
     """Change one figure of a certificate; ask the receiver's node what it thinks of it."""
-    held = next(c for c in _certificates(receiver, "importer") if c["peer"] == sender.authority)
+    held = _certificates(receiver, "importer")[0]
     jws = receiver.expect("document", held["doc_id"])["jws"]
     header, payload, signature = jws.split(".")
     claims = strict_json.loads(base64url.decode(payload))
@@ -205,10 +207,6 @@ def _tamper(out: Outcome, sender: DemoNode, receiver: DemoNode) -> None:
     code, answer = receiver.run("verify", str(path))
     out.tampered = {"code": answer["errors"][0]["code"]}
     out.hold("tampered refused", code == 4 and answer["authentic"] is False)
-    raw = _sent_bundles(sender.home / "data" / "node.db", receiver.authority)[0]
-    status, body = _post(receiver, raw.replace(jws.encode(), changed.encode()))
-    # Under the same manifest the first receipt comes back, and the changed line is not even read.
-    out.hold("tampered bundle changes nothing", status == 200 and body == _receipt(sender, raw))
 
 
 def _replay(out: Outcome, sender: DemoNode, receiver: DemoNode) -> None:
@@ -255,8 +253,6 @@ def _sent_bundles(database: Path, peer: str) -> list[bytes]:
 
 def _receipt(sender: DemoNode, bundle: bytes) -> bytes | None:
     """The receipt that the sender holds for a bundle."""
-    from node.jose.strict import doc_digest
-
     manifest = base64url.encode(doc_digest(bundle.partition(b"\n")[0]))
 
     def query(tx: Transaction) -> bytes | None:
@@ -266,7 +262,7 @@ def _receipt(sender: DemoNode, bundle: bytes) -> bytes | None:
     return _read(sender.home / "data" / "node.db", query)
 
 
-def _read(database: Path, query: Callable[[Transaction], Any]) -> Any:
+def _read(database: Path, query: Callable[[Transaction], T]) -> T:
     ledger = Ledger(database)
     try:
         return ledger.read(query)

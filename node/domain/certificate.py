@@ -136,7 +136,9 @@ def sources(document: Content, context: Context) -> Iterator[Finding]:
     outside = outside_provenance(document)
     if outside and "sources" not in document.body:
         where = "/source_certificates" if context.issuing else "/sources"
-        detail = f"mined in {', '.join(outside)}, outside {document.body['provenance']}: a re-export"
+        detail = (
+            f"mined in {', '.join(outside)}, outside {document.body['provenance']}: a re-export"
+        )
         yield finding("KP-C-014", where, detail)
 
 

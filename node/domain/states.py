@@ -18,13 +18,17 @@ IMPORTER = "importer"
 STATES: dict[tuple[str, str, bool], State] = {
     # (side, last outcome at the other side, confirmed)
     (EXPORTER, "", False): State(EXPORTER, "issued", "signed and queued; no receipt yet"),
-    (EXPORTER, "accepted", False): State(EXPORTER, "delivered", "held and accepted by the importer"),
+    (EXPORTER, "accepted", False): State(
+        EXPORTER, "delivered", "held and accepted by the importer"
+    ),
     (EXPORTER, "rejected", False): State(EXPORTER, "refused", "refused by the importer's node"),
     (EXPORTER, "accepted", True): State(EXPORTER, "confirmed", "the goods arrived"),
     # A confirmation proves that the certificate arrived, whatever became of the receipt.
     (EXPORTER, "", True): State(EXPORTER, "confirmed", "the goods arrived"),
     (EXPORTER, "rejected", True): State(EXPORTER, "confirmed", "the goods arrived"),
-    (IMPORTER, "", False): State(IMPORTER, "announced", "certificate held; goods not yet confirmed"),
+    (IMPORTER, "", False): State(
+        IMPORTER, "announced", "certificate held; goods not yet confirmed"
+    ),
     (IMPORTER, "", True): State(IMPORTER, "admitted", "arrival confirmed to the exporter"),
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from node import base64url
 from node.authority import OwnAuthority
-from node.errors import ExchangeProblem, LogBehindError
+from node.errors import LogBehindError, ProblemError
 from node.exchange import peer_log
 from node.ids import Authority
 from node.ledger import entries, peers, streams, witness
@@ -23,7 +23,9 @@ def position(own: OwnAuthority, caller: Authority) -> dict[str, Any]:
     def answer(tx: Transaction) -> dict[str, Any]:
         received, sent = streams.received_place(tx, caller), streams.sent_place(tx, caller)
         state, held = peers.state(tx, caller), witness.held(tx, caller)
-        assert received is not None and sent is not None and state is not None
+        assert received is not None
+        assert sent is not None
+        assert state is not None
         seen = None if held is None else {**(peer_log.head_of(held) or {}), "note": held.note}
         return {
             "authority": own.name,
@@ -58,9 +60,9 @@ def inclusion(own: OwnAuthority, caller: Authority, query: Mapping[str, str]) ->
         entry = entries.entry(tx, index)
         named = entry is not None and streams.known_to(tx, caller, index)
         if entry is None or not named or size > entries.size(tx):
-            raise ExchangeProblem("not-found", "no such entry for this caller")
+            raise ProblemError("not-found", "no such entry for this caller")
         if index >= size:
-            raise ExchangeProblem("bad-request", f"no entry {index} in a log of {size}")
+            raise ProblemError("bad-request", f"no entry {index} in a log of {size}")
         proof = tree.inclusion(index, size, entries.node_getter(tx))
         return {
             "index": index,
@@ -76,11 +78,11 @@ def consistency(own: OwnAuthority, query: Mapping[str, str]) -> dict[str, Any]:
     """Proof that the log of one size extends that of another."""
     old, new = _numbers(query, "old", "new")
     if old > new:
-        raise ExchangeProblem("bad-request", f"old {old} is larger than new {new}")
+        raise ProblemError("bad-request", f"old {old} is larger than new {new}")
 
     def answer(tx: Transaction) -> dict[str, Any]:
         if new > entries.size(tx):
-            raise ExchangeProblem("not-found", f"the log has no size {new} yet")
+            raise ProblemError("not-found", f"the log has no size {new} yet")
         proof = tree.consistency(old, new, entries.node_getter(tx))
         return {"old": old, "new": new, "proof": peer_log.texts(proof)}
 
@@ -91,11 +93,11 @@ def _current(tx: Transaction, own: OwnAuthority, now_s: int) -> str:
     try:
         own.checkpoints.guard(tx)
     except LogBehindError as error:
-        raise ExchangeProblem("paused", str(error), {"retry_after": 900}) from None
+        raise ProblemError("paused", str(error), {"retry_after": 900}) from None
     return own.checkpoints.current(tx, now_s).note
 
 
 def _numbers(query: Mapping[str, str], *names: str) -> list[int]:
     if sorted(query) != sorted(names) or not all(_NUMBER.fullmatch(query[n]) for n in names):
-        raise ExchangeProblem("bad-request", f"expected {' and '.join(names)} as plain numbers")
+        raise ProblemError("bad-request", f"expected {' and '.join(names)} as plain numbers")
     return [int(query[name]) for name in names]

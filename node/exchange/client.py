@@ -9,11 +9,12 @@ from urllib.parse import urlencode, urlsplit
 import aiohttp
 from yarl import URL
 
+from node import bundle
 from node.authority import OwnAuthority
 from node.config import PeerSettings
 from node.documents import MAX_TRANSPORT_BYTES
 from node.errors import PeerUnreachableError
-from node.exchange import bundle, tokens
+from node.exchange import tokens
 
 TIMEOUT = aiohttp.ClientTimeout(total=120, connect=10, sock_read=60)
 """A full bundle over a weak link takes a minute and more; a silent peer is given up earlier."""

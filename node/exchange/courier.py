@@ -5,7 +5,7 @@ import os
 import secrets
 import time
 from dataclasses import dataclass
-from random import Random
+from random import Random, SystemRandom
 from typing import Any
 
 import structlog
@@ -37,7 +37,7 @@ class Round:
     error: str | None = None
 
 
-class _Failed(Exception):
+class _FailedError(Exception):
     def __init__(self, text: str, *, retry_after_s: float | None = None, at_cap: bool = False):
         super().__init__(text)
         self.retry_after_s = retry_after_s
@@ -54,7 +54,7 @@ class Courier:
         self._peer = peer
         self._client = client
         self._sender = Sender(own)
-        self._random = random or Random(secrets.randbits(64))
+        self._random = random or SystemRandom()
         self._holder = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._greeted = False
         self._wake = asyncio.Event()
@@ -98,7 +98,7 @@ class Courier:
                     break
                 delivered, bundles = delivered + outgoing.count, bundles + 1
             await self._spot_check()
-        except (_Failed, PeerUnreachableError, InvalidReceiptError, LogBehindError) as error:
+        except (_FailedError, PeerUnreachableError, InvalidReceiptError, LogBehindError) as error:
             await self._failed(error)
             return Round(delivered, bundles, str(error))
         finally:
@@ -152,7 +152,7 @@ class Courier:
             if left is not None:
                 raise InvalidReceiptError(f"no proof from size {left.old} to {left.new} verifies")
 
-    async def _refusal(self, outgoing: Outgoing, answer: Answer) -> _Failed:
+    async def _refusal(self, outgoing: Outgoing, answer: Answer) -> _FailedError:
         problem = answer.json()
         code, detail = str(problem.get("code", "")), str(problem.get("detail", ""))[:200]
         text = f"{answer.status} {code} {detail}".strip()
@@ -160,11 +160,11 @@ class Courier:
             stated = await asyncio.to_thread(
                 self._sender.forked, self._peer, outgoing.manifest, code, problem.get("statement")
             )
-            return _Failed(text if stated else f"{text} (not signed)", at_cap=stated)
+            return _FailedError(text if stated else f"{text} (not signed)", at_cap=stated)
         if answer.status >= 500 or answer.status in _RETRIED or code == "proof-needed":
-            return _Failed(text, retry_after_s=answer.retry_after_s)
+            return _FailedError(text, retry_after_s=answer.retry_after_s)
         # An unsigned fork is a reason to try later; other client errors will not mend themselves soon.
-        return _Failed(text, at_cap=answer.status != 409)
+        return _FailedError(text, at_cap=answer.status != 409)
 
     async def _ask_consistency(self, gap: Gap) -> list[str]:
         answer = await self._client.get("/kpx/v1/log/consistency", old=gap.old, new=gap.new)
@@ -174,9 +174,7 @@ class Courier:
         """Ask how the peer sees the pair, once before the first bundle (protocol section 5)."""
         answer = await self._client.get("/kpx/v1/position")
         if answer.status == 200:
-            await asyncio.to_thread(
-                inspection.check_position, self._own, self._peer, answer.json()
-            )
+            await asyncio.to_thread(inspection.check_position, self._own, self._peer, answer.json())
         self._greeted = True
 
     async def _spot_check(self) -> None:
@@ -236,7 +234,7 @@ class Courier:
 def _proof(answer: Answer) -> list[str]:
     proof = answer.json().get("proof")
     if answer.status != 200 or not isinstance(proof, list) or len(proof) > 64:
-        raise _Failed(f"{answer.status}: no consistency proof")
+        raise _FailedError(f"{answer.status}: no consistency proof")
     if not all(isinstance(step, str) and DIGEST.fullmatch(step) for step in proof):
-        raise _Failed("the consistency proof is not a list of hashes")
+        raise _FailedError("the consistency proof is not a list of hashes")
     return proof

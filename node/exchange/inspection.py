@@ -88,7 +88,11 @@ def check_position(own: OwnAuthority, peer: Authority, answer: Mapping[str, Any]
                 peers.update(tx, peer, proven_size=seen.size)
         elif seen is None and _size(answer.get("witnessed")) > entries.size(tx):
             claims.append(f"{peer} claims to have witnessed more of this log than there is")
-        have = answer.get("received", {}).get("have") if isinstance(answer.get("received"), dict) else 0
+        have = (
+            answer.get("received", {}).get("have")
+            if isinstance(answer.get("received"), dict)
+            else 0
+        )
         last = streams.sent_place(tx, peer)
         if type(have) is int and last is not None and have > last.position:
             claims.append(f"{peer} claims position {have}, the last sent is {last.position}")

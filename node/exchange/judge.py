@@ -7,7 +7,7 @@ from node.documents import Document
 from node.domain.context import Context
 from node.domain.judgement import PASSED, Judgement, judge_content, judge_with_ledger
 from node.domain.kinds import KINDS
-from node.errors import Finding, Refused, refuse
+from node.errors import Finding, RefusedError, refuse
 from node.ids import Authority
 from node.jose.strict import parse
 from node.jose.verify import verify
@@ -74,7 +74,7 @@ def judge(
         if bool(signed.claims.get("sandbox")) != own.sandbox:
             raise refuse("KP-A-002", f"this node is {_world(own.sandbox)}, the document is not")
         document = check_document(signed, kind.name, kind.version)
-    except Refused as refusal:
+    except RefusedError as refusal:
         return Verdict(raw, parsed, None, Judgement(0, refusal.findings))
     return Verdict(raw, parsed, document, judge_content(document, context))
 

@@ -8,7 +8,7 @@ from typing import Any
 from node import base64url
 from node.authority import OwnAuthority
 from node.config import log_origin
-from node.errors import ExchangeProblem, NodeError
+from node.errors import NodeError, ProblemError
 from node.ids import Authority
 from node.jose.verify import verify_raw
 from node.ledger import entries, witness
@@ -21,7 +21,7 @@ BAD_PROOFS_IN_A_ROW = 3
 """So many are no accident any more (rule 6)."""
 
 
-class LogForkFound(NodeError):
+class LogForkError(NodeError):
     """Two checkpoints of one size with different roots, both signed."""
 
     code = "log-fork"
@@ -35,7 +35,7 @@ def read_note(own: OwnAuthority, peer: Authority, note: str) -> Seen:
     """A checkpoint of a peer's log, its signature checked.
 
     Raises:
-        ExchangeProblem: ``bad-proof``.
+        ProblemError: ``bad-proof``.
     """
     origin = log_origin(peer, own.sandbox)
     keys = [
@@ -46,7 +46,7 @@ def read_note(own: OwnAuthority, peer: Authority, note: str) -> Seen:
     try:
         checkpoint = read_checkpoint(note, origin, keys)
     except NoteError as error:
-        raise ExchangeProblem("bad-proof", f"checkpoint: {error}") from None
+        raise ProblemError("bad-proof", f"checkpoint: {error}") from None
     return Seen(checkpoint.size, checkpoint.root, checkpoint.note)
 
 
@@ -56,8 +56,8 @@ def check_manifest_log(
     """Hold a manifest's log part against what is held of the sender's log.
 
     Raises:
-        ExchangeProblem: ``bad-proof`` or ``proof-needed`` (with ``held``).
-        LogForkFound: Same size, other root.
+        ProblemError: ``bad-proof`` or ``proof-needed`` (with ``held``).
+        LogForkError: Same size, other root.
     """
     shown = read_note(own, peer, log["checkpoint"])
     held = witness.held(tx, peer) or Seen(0, tree.EMPTY_ROOT, "")
@@ -66,9 +66,7 @@ def check_manifest_log(
             raise _proof_needed(held, f"expected a proof from {held.size}, got {log['from_size']}")
         proof = hashes(log["consistency"])
         if not tree.verify_consistency(held.size, shown.size, proof, held.root, shown.root):
-            raise ExchangeProblem(
-                "bad-proof", f"size {shown.size} does not follow from {held.size}"
-            )
+            raise ProblemError("bad-proof", f"size {shown.size} does not follow from {held.size}")
         return shown
     if shown.size < held.size and not heartbeat:
         raise _proof_needed(held, f"expected a checkpoint of {held.size} or more")
@@ -80,12 +78,12 @@ def check_seen(tx: Transaction, peer: Authority, shown: Seen) -> None:
     """Compare a checkpoint with what was seen at its size.
 
     Raises:
-        LogForkFound: Other root at the same size.
+        LogForkError: Other root at the same size.
     """
     empty = Seen(0, tree.EMPTY_ROOT, "")
     before = witness.seen(tx, peer, shown.size) or (empty if shown.size == 0 else None)
     if before is not None and before.root != shown.root:
-        raise LogForkFound(
+        raise LogForkError(
             f"two roots of the log of {peer} at size {shown.size}",
             {"held": before.note, "shown": shown.note},
         )
@@ -119,7 +117,11 @@ class Gap:
 
 
 def connects(
-    tx: Transaction, peer: Authority, shown: Seen, log: Mapping[str, Any], bridge: Sequence[str] | None
+    tx: Transaction,
+    peer: Authority,
+    shown: Seen,
+    log: Mapping[str, Any],
+    bridge: Sequence[str] | None,
 ) -> Gap | None:
     """Whether a receipt's checkpoint connects to what is held of the peer's log.
 
@@ -134,7 +136,7 @@ def connects(
         None if it connects, else the gap to be asked for.
 
     Raises:
-        LogForkFound: Other root at a size seen before.
+        LogForkError: Other root at a size seen before.
     """
     held = witness.held(tx, peer) or Seen(0, tree.EMPTY_ROOT, "")
     check_seen(tx, peer, shown)
@@ -176,5 +178,5 @@ def head_of(seen: Seen | None) -> dict[str, Any] | None:
     return None if seen is None else {"size": seen.size, "root": base64url.encode(seen.root)}
 
 
-def _proof_needed(held: Seen, detail: str) -> ExchangeProblem:
-    return ExchangeProblem("proof-needed", detail, {"held": head_of(held)})
+def _proof_needed(held: Seen, detail: str) -> ProblemError:
+    return ProblemError("proof-needed", detail, {"held": head_of(held)})

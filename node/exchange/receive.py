@@ -10,28 +10,28 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from node import base64url
+from node import base64url, bundle
 from node.authority import OwnAuthority
 from node.clock import CLOCK_GRACE_S, seconds
 from node.documents import MAX_TRANSPORT_BYTES, Document, SignedDocument
 from node.domain.context import Context
 from node.domain.kinds import MANIFEST, RECEIPT
-from node.errors import ExchangeProblem, Finding, LogBehindError, Refused
-from node.exchange import bundle, peer_log
+from node.errors import Finding, LogBehindError, ProblemError, RefusedError
+from node.exchange import peer_log
 from node.exchange.judge import Verdict, judge
 from node.ids import Authority
 from node.jose.strict import parse
 from node.jose.verify import verify
-from node.ledger import peers, streams, transport, witness
+from node.ledger import entries, peers, streams, transport, witness
 from node.ledger.database import Transaction
-from node.ledger.streams import Place
+from node.log.chain import Place
 from node.schema.validation import check_document
 
 MAX_MANIFEST_LIFE_S = 90 * 24 * 3600
 RETRY_AFTER_PAUSE_S = 900
 
 
-class StreamForkFound(Exception):
+class StreamForkError(Exception):
     """Other documents or heads at a position that is held already."""
 
     def __init__(self, detail: str, evidence: Mapping[str, Any]) -> None:
@@ -65,19 +65,17 @@ class Receiver:
         """Check a manifest before the rest of its bundle is read. Records nothing.
 
         Raises:
-            ExchangeProblem: In the order of protocol section 4.
+            ProblemError: In the order of protocol section 4.
         """
         signed = self._authentic(first_line)
-        stored = self._own.ledger.read(
-            lambda tx: transport.receipt(tx, signed.iss, signed.doc_id)
-        )
+        stored = self._own.ledger.read(lambda tx: transport.receipt(tx, signed.iss, signed.doc_id))
         if stored is not None:
             return Opened(None, signed.iss, stored)
         now = self._own.clock.now()
         check_addressed(self._own, signed.claims, now)
         try:
             manifest = check_document(signed, MANIFEST.name)
-        except Refused as refusal:
+        except RefusedError as refusal:
             raise bundle.malformed(_listed(refusal)) from None
         life = signed.claims["exp"] - manifest.iat
         if not 0 < life <= MAX_MANIFEST_LIFE_S:
@@ -92,7 +90,7 @@ class Receiver:
             rest: All bytes after the manifest's line.
 
         Raises:
-            ExchangeProblem: In the order of protocol section 4; forks carry ``statement``.
+            ProblemError: In the order of protocol section 4; forks carry ``statement``.
         """
         if opened.receipt is not None:
             return opened.receipt
@@ -107,17 +105,15 @@ class Receiver:
             answer = self._own.ledger.write(
                 lambda tx: self._record(tx, manifest, verdicts, context)
             )
-        except peer_log.LogForkFound as fork:
+        except peer_log.LogForkError as fork:
             raise self._fork(manifest, "log-fork", str(fork), fork.evidence) from None
-        except StreamForkFound as fork:
+        except StreamForkError as fork:
             raise self._fork(manifest, "stream-fork", str(fork), fork.evidence) from None
         except LogBehindError as error:
-            raise ExchangeProblem(
-                "paused", str(error), {"retry_after": RETRY_AFTER_PAUSE_S}
-            ) from None
-        except ExchangeProblem as problem:
+            raise ProblemError("paused", str(error), {"retry_after": RETRY_AFTER_PAUSE_S}) from None
+        except ProblemError as problem:
             if problem.code == "bad-proof":
-                self._own.ledger.write(lambda tx: self._bad_proof(tx, manifest, problem))
+                self._bad_proof(manifest, str(problem))
             raise
         self._own.fault("receive.release")
         self._own.checkpoints.release(answer.checkpoint)
@@ -127,17 +123,17 @@ class Receiver:
     def _authentic(self, first_line: bytes) -> SignedDocument:
         try:
             untrusted = parse(first_line, MAX_TRANSPORT_BYTES)
-        except Refused as refusal:
+        except RefusedError as refusal:
             if refusal.code == "too-large":
-                raise ExchangeProblem("too-large", str(refusal)) from None
+                raise ProblemError("too-large", str(refusal)) from None
             raise bundle.malformed(f"manifest: {refusal}") from None
         if untrusted.typ != MANIFEST.typ:
             raise bundle.malformed(f"expected {MANIFEST.typ} in the first line")
         check_known(self._own, untrusted.claimed_issuer)
         try:
             return verify(untrusted, self._own.book.ring, MANIFEST.role)
-        except Refused as refusal:
-            raise ExchangeProblem("bad-signature", str(refusal)) from None
+        except RefusedError as refusal:
+            raise ProblemError("bad-signature", str(refusal)) from None
 
     def _judge(self, manifest: Document, lines: list[bytes], context: Context) -> list[Verdict]:
         peer = manifest.iss
@@ -191,10 +187,10 @@ class Receiver:
         peer, body = manifest.iss, manifest.body
         blocked = peers.incidents(tx, peer, "log-fork", direction="in")
         if blocked:
-            raise peer_log.LogForkFound(blocked[0].detail, blocked[0].evidence)
+            raise peer_log.LogForkError(blocked[0].detail, blocked[0].evidence)
         wrong = peer_log.check_own_head(tx, body["witnessed"])
         if wrong is not None:
-            raise ExchangeProblem("bad-proof", f"witnessed: {wrong}")
+            raise ProblemError("bad-proof", f"witnessed: {wrong}")
         heartbeat = not body["documents"]
         shown = peer_log.check_manifest_log(tx, self._own, peer, body["log"], heartbeat=heartbeat)
         if any(index >= shown.size for index in body["indexes"]):
@@ -215,7 +211,7 @@ class Receiver:
                 break
             held = streams.received_place(tx, peer, place.position)
             if held is not None and held.head != place.head:
-                raise StreamForkFound(
+                raise StreamForkError(
                     f"another head at position {place.position} of the stream of {peer}",
                     {"position": place.position, "held": base64url.encode(held.head),
                      "shown": base64url.encode(place.head)},
@@ -223,7 +219,12 @@ class Receiver:
         return have
 
     def _take(
-        self, tx: Transaction, manifest: Document, verdicts: list[Verdict], context: Context, have: Place
+        self,
+        tx: Transaction,
+        manifest: Document,
+        verdicts: list[Verdict],
+        context: Context,
+        have: Place,
     ) -> tuple[list[dict[str, Any]], Place]:
         results = []
         fresh: list[tuple[str, int]] = []
@@ -254,7 +255,13 @@ class Receiver:
         return {"doc": doc_id, "outcome": "rejected", "errors": kept.errors}
 
     def _fresh_result(
-        self, tx: Transaction, peer: Authority, doc_id: str, verdict: Verdict, place: Place, context: Context
+        self,
+        tx: Transaction,
+        peer: Authority,
+        doc_id: str,
+        verdict: Verdict,
+        place: Place,
+        context: Context,
     ) -> dict[str, Any]:
         now_s = seconds(context.now)
         index = streams.received_index(tx, peer, doc_id) if verdict.parsed else None
@@ -274,7 +281,12 @@ class Receiver:
         return {"doc": doc_id, "outcome": "accepted", "index": index}
 
     def _receipt_body(
-        self, tx: Transaction, manifest: Document, have: Place, results: list[dict[str, Any]], now_s: int
+        self,
+        tx: Transaction,
+        manifest: Document,
+        have: Place,
+        results: list[dict[str, Any]],
+        now_s: int,
     ) -> dict[str, Any]:
         witnessed = manifest.body["witnessed"]
         from_size = witnessed["size"] if witnessed else 0
@@ -288,7 +300,7 @@ class Receiver:
 
     def _fork(
         self, manifest: Document, code: str, detail: str, evidence: Mapping[str, Any]
-    ) -> ExchangeProblem:
+    ) -> ProblemError:
         """Keep the evidence, and state the fork under this authority's signature (rule 5)."""
         own, peer, now_s = self._own, manifest.iss, self._own.now_s()
 
@@ -298,7 +310,11 @@ class Receiver:
             peers.report(tx, peer, code, "in", detail, shown, now_s)
             have = streams.received_place(tx, peer)
             assert have is not None
-            safe = manifest if peer_log.check_own_head(tx, manifest.body["witnessed"]) is None else None
+            safe = (
+                manifest
+                if peer_log.check_own_head(tx, manifest.body["witnessed"]) is None
+                else None
+            )
             body = self._receipt_body(tx, manifest, have, [], now_s) if safe else {
                 "manifest": manifest.doc_id, "results": []}  # fmt: skip
             signed = own.sign(RECEIPT, [peer], _in_order(body | {"code": code}), iat=now_s)
@@ -306,55 +322,61 @@ class Receiver:
 
         statement, checkpoint = own.ledger.write(state)
         own.checkpoints.release(checkpoint)
-        return ExchangeProblem(code, detail, {"statement": statement.raw.decode()})
+        return ProblemError(code, detail, {"statement": statement.raw.decode()})
 
-    def _bad_proof(self, tx: Transaction, manifest: Document, problem: ExchangeProblem) -> None:
+    def _bad_proof(self, manifest: Document, detail: str) -> None:
         """Count; three in a row, or a claim beyond this log, are an incident."""
         peer, now_s = manifest.iss, self._own.now_s()
-        count = _state(tx, peer).bad_proofs + 1
-        peers.update(tx, peer, bad_proofs=count)
         evidence = {"manifest": manifest.signed.raw.decode()}
-        if count >= peer_log.BAD_PROOFS_IN_A_ROW:
-            peers.report(tx, peer, "bad-proof", "in", "three proofs in a row failed", evidence, now_s)
-        if "the peer claims" in str(problem):
-            peers.report(tx, peer, "position-ahead", "in", str(problem), evidence, now_s)
+
+        def act(tx: Transaction) -> None:
+            count = _state(tx, peer).bad_proofs + 1
+            peers.update(tx, peer, bad_proofs=count)
+            if count >= peer_log.BAD_PROOFS_IN_A_ROW:
+                reason = "three proofs in a row failed"
+                peers.report(tx, peer, "bad-proof", "in", reason, evidence, now_s)
+            witnessed = manifest.body["witnessed"]
+            if witnessed is not None and witnessed["size"] > entries.size(tx):
+                peers.report(tx, peer, "position-ahead", "in", detail, evidence, now_s)
+
+        self._own.ledger.write(act)
 
 
 def check_known(own: OwnAuthority, issuer: str) -> None:
     """Only pinned peers are spoken to.
 
     Raises:
-        ExchangeProblem: ``unknown-peer``, or ``paused`` where its keys have changed.
+        ProblemError: ``unknown-peer``, or ``paused`` where its keys have changed.
     """
     if issuer in own.book.stopped:
-        raise ExchangeProblem(
+        raise ProblemError(
             "paused", "this peer is stopped; its operator should call ours",
             {"retry_after": RETRY_AFTER_PAUSE_S},
         )  # fmt: skip
     if issuer not in own.book.ring:
-        raise ExchangeProblem("unknown-peer", "no such peer")
+        raise ProblemError("unknown-peer", "no such peer")
 
 
 def check_addressed(own: OwnAuthority, claims: Mapping[str, Any], now: datetime) -> None:
     """Version, audience, sandbox and time of an authentic manifest or token.
 
     Raises:
-        ExchangeProblem: ``unsupported-version``, ``wrong-audience``, ``wrong-sandbox``, ``expired``.
+        ProblemError: ``unsupported-version``, ``wrong-audience``, ``wrong-sandbox``, ``expired``.
     """
     body = claims.get("body")
     protocol = body.get("protocol", bundle.PROTOCOL) if isinstance(body, dict) else bundle.PROTOCOL
     if protocol != bundle.PROTOCOL:
-        raise ExchangeProblem("unsupported-version", f"expected {bundle.PROTOCOL}")
+        raise ProblemError("unsupported-version", f"expected {bundle.PROTOCOL}")
     if claims.get("aud") != [own.name]:
-        raise ExchangeProblem("wrong-audience", f"this is {own.name}")
+        raise ProblemError("wrong-audience", f"this is {own.name}")
     if bool(claims.get("sandbox")) != own.sandbox:
-        raise ExchangeProblem("wrong-sandbox", "sandbox and production never mix")
+        raise ProblemError("wrong-sandbox", "sandbox and production never mix")
     now_s, iat, exp = seconds(now), claims.get("iat"), claims.get("exp")
     early = type(iat) is int and iat > now_s + CLOCK_GRACE_S
     late = type(exp) is int and exp + CLOCK_GRACE_S < now_s
     if early or late:
         detail = f"iat {iat}, exp {exp}: {'not yet valid' if early else 'expired'}"
-        raise ExchangeProblem("expired", detail, {"now": now_s})
+        raise ProblemError("expired", detail, {"now": now_s})
 
 
 def _state(tx: Transaction, peer: Authority) -> peers.PeerState:
@@ -372,5 +394,5 @@ def _as_json(findings: tuple[Finding, ...]) -> list[dict[str, Any]]:
     return [found.as_json() for found in findings]
 
 
-def _listed(refusal: Refused) -> str:
+def _listed(refusal: RefusedError) -> str:
     return "; ".join(f"{f.pointer}: {f.detail}" for f in refusal.findings)[:500]

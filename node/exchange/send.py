@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from node import base64url
+from node import base64url, bundle
 from node.authority import OwnAuthority
 from node.documents import MAX_TRANSPORT_BYTES, Document
 from node.domain.kinds import MANIFEST, RECEIPT
-from node.errors import ExchangeProblem, NodeError, Refused
-from node.exchange import bundle, peer_log
-from node.exchange.peer_log import Gap, LogForkFound
+from node.errors import NodeError, ProblemError, RefusedError
+from node.exchange import peer_log
+from node.exchange.peer_log import Gap, LogForkError
 from node.ids import Authority
 from node.jose.strict import parse
 from node.jose.verify import verify
@@ -96,14 +96,16 @@ class Sender:
             return self._own.ledger.write(
                 lambda tx: self._accept(tx, peer, manifest, receipt, bridge)
             )
-        except _OtherStream as found:
+        except _OtherStreamError as found:
             evidence = {"receipt": raw.decode()}
             self._report(peer, "stream-fork", str(found), evidence)
             raise InvalidReceiptError(str(found)) from None
-        except LogForkFound as fork:
-            self._report(peer, "log-fork", str(fork), dict(fork.evidence) | {"receipt": raw.decode()})
+        except LogForkError as fork:
+            self._report(
+                peer, "log-fork", str(fork), dict(fork.evidence) | {"receipt": raw.decode()}
+            )
             raise InvalidReceiptError(str(fork)) from None
-        except ExchangeProblem as problem:
+        except ProblemError as problem:
             raise InvalidReceiptError(str(problem)) from None
 
     def forked(self, peer: Authority, manifest: str, code: str, statement: Any) -> bool:
@@ -191,7 +193,12 @@ class Sender:
         return Outgoing(sent.manifest, count, raw), claims["body"]["log"]["checkpoint"]
 
     def _manifest(
-        self, tx: Transaction, peer: Authority, state: peers.PeerState, waiting: list[Waiting], now_s: int
+        self,
+        tx: Transaction,
+        peer: Authority,
+        state: peers.PeerState,
+        waiting: list[Waiting],
+        now_s: int,
     ) -> Any:
         before = streams.sent_place(tx, peer, state.acknowledged)
         assert before is not None
@@ -219,14 +226,19 @@ class Sender:
             if untrusted.typ != RECEIPT.typ or untrusted.claimed_issuer != peer:
                 raise InvalidReceiptError(f"expected a receipt of {peer}")
             receipt = check_document(verify(untrusted, own.book.ring, RECEIPT.role), RECEIPT.name)
-        except Refused as refusal:
+        except RefusedError as refusal:
             raise InvalidReceiptError(f"receipt: {refusal}") from None
         if receipt.aud != (own.name,) or receipt.sandbox != own.sandbox:
             raise InvalidReceiptError(f"expected a receipt for {own.name}")
         return receipt
 
     def _accept(
-        self, tx: Transaction, peer: Authority, manifest: str, receipt: Document, bridge: Sequence[str] | None
+        self,
+        tx: Transaction,
+        peer: Authority,
+        manifest: str,
+        receipt: Document,
+        bridge: Sequence[str] | None,
     ) -> Gap | None:
         own, body, now_s = self._own, receipt.body, self._own.now_s()
         sent = transport.manifest(tx, manifest)
@@ -270,7 +282,7 @@ class Sender:
         )
 
 
-class _OtherStream(NodeError):
+class _OtherStreamError(NodeError):
     """The receipt speaks of positions or heads that are not this stream's."""
 
 
@@ -287,9 +299,9 @@ def _fitting(waiting: list[Waiting]) -> list[Waiting]:
 def _check_stream(tx: Transaction, peer: Authority, stream: Mapping[str, Any]) -> None:
     mine = streams.sent_place(tx, peer, stream["have"])
     if mine is None:
-        raise _OtherStream(f"{peer} claims position {stream['have']}, beyond the last sent")
+        raise _OtherStreamError(f"{peer} claims position {stream['have']}, beyond the last sent")
     if base64url.encode(mine.head) != stream["head"]:
-        raise _OtherStream(f"{peer} has another head at position {stream['have']}")
+        raise _OtherStreamError(f"{peer} has another head at position {stream['have']}")
 
 
 def _check_results(

@@ -25,7 +25,8 @@ def _peer(tx: Transaction, own: OwnAuthority, settings: PeerSettings) -> dict[st
     sent = streams.sent_place(tx, settings.authority)
     received = streams.received_place(tx, settings.authority)
     incidents = peers.incidents(tx, settings.authority)
-    assert sent is not None and received is not None
+    assert sent is not None
+    assert received is not None
     acknowledged = state.acknowledged if state else 0
     known = max(state.known if state else 0, received.position)
     oldest = streams.oldest_waiting_s(tx, settings.authority, acknowledged)

@@ -3,7 +3,7 @@
 from node.authority import OwnAuthority
 from node.documents import MAX_DOCUMENT_BYTES
 from node.domain.kinds import REQUEST
-from node.errors import ExchangeProblem, Refused
+from node.errors import ProblemError, RefusedError
 from node.exchange.receive import check_addressed, check_known
 from node.ids import Authority
 from node.jose.strict import parse
@@ -34,38 +34,38 @@ def check(own: OwnAuthority, header: str | None, target: str) -> Authority:
         target: Path and query as received.
 
     Raises:
-        ExchangeProblem: ``bad-request``, ``unknown-peer``, ``bad-signature``, ``wrong-audience``,
+        ProblemError: ``bad-request``, ``unknown-peer``, ``bad-signature``, ``wrong-audience``,
             ``wrong-sandbox``, ``expired`` or ``replayed``.
     """
     if header is None:
-        raise ExchangeProblem("unknown-peer", "expected Authorization: KPX <request>")
+        raise ProblemError("unknown-peer", "expected Authorization: KPX <request>")
     scheme, _, text = header.partition(" ")
     try:
         untrusted = parse(text.strip().encode("utf-8", "replace"), MAX_DOCUMENT_BYTES)
-    except Refused as refusal:
-        raise ExchangeProblem("bad-request", f"token: {refusal}") from None
+    except RefusedError as refusal:
+        raise ProblemError("bad-request", f"token: {refusal}") from None
     if scheme != SCHEME or untrusted.typ != REQUEST.typ:
-        raise ExchangeProblem("bad-request", f"expected {SCHEME} and a token of {REQUEST.typ}")
+        raise ProblemError("bad-request", f"expected {SCHEME} and a token of {REQUEST.typ}")
     check_known(own, untrusted.claimed_issuer)
     try:
         signed = verify(untrusted, own.book.ring, REQUEST.role)
-    except Refused as refusal:
-        raise ExchangeProblem("bad-signature", str(refusal)) from None
+    except RefusedError as refusal:
+        raise ProblemError("bad-signature", str(refusal)) from None
     now = own.clock.now()
     check_addressed(own, signed.claims, now)
     try:
         document = check_document(signed, REQUEST.name)
-    except Refused as refusal:
-        raise ExchangeProblem("bad-signature", f"token: {refusal}") from None
+    except RefusedError as refusal:
+        raise ProblemError("bad-signature", f"token: {refusal}") from None
     claims = signed.claims
     if not 0 < claims["exp"] - document.iat <= LIFE_S:
-        raise ExchangeProblem("bad-signature", f"token: exp at most {LIFE_S} s after iat")
+        raise ProblemError("bad-signature", f"token: exp at most {LIFE_S} s after iat")
     if document.body["target"] != target:
-        raise ExchangeProblem("bad-signature", "token: made for another target")
+        raise ProblemError("bad-signature", "token: made for another target")
     now_s, until_s = own.now_s(), claims["exp"] + REMEMBERED_S
     fresh = own.ledger.write(
         lambda tx: transport.use_token(tx, signed.iss, claims["jti"], now_s, until_s)
     )
     if not fresh:
-        raise ExchangeProblem("replayed", "token: used before")
+        raise ProblemError("replayed", "token: used before")
     return signed.iss

@@ -196,8 +196,17 @@ def _read_key(where: str, jwk: Any) -> PublicKey:
     for name, moment in zip(_TIMES, times, strict=True):
         if moment is not None and (type(moment) is not int or not 0 <= moment < 2**53):
             raise _bad(f"{where}: {name}: expected seconds since 1970")
-    raw = base64url.decode(jwk["x"]) if isinstance(key, Ed25519PublicKey) else b""
-    return PublicKey(kid, alg, role, *times, raw, key, jwk)
+    return PublicKey(
+        kid=kid,
+        alg=alg,
+        role=role,
+        not_before=times[0],
+        retire_after=times[1],
+        revoked_at=times[2],
+        raw=base64url.decode(jwk["x"]) if isinstance(key, Ed25519PublicKey) else b"",
+        key=key,
+        jwk=jwk,
+    )
 
 
 def _bad(text: str) -> ConfigError:

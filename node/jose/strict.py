@@ -31,7 +31,7 @@ def parse(raw: bytes, max_bytes: int = MAX_DOCUMENT_BYTES) -> UnverifiedJws:
         max_bytes: Limit, checked before anything is decoded.
 
     Raises:
-        Refused: ``too-large``, ``not-a-jws`` or ``bad-header``.
+        RefusedError: ``too-large``, ``not-a-jws`` or ``bad-header``.
     """
     if len(raw) > max_bytes:
         raise refuse("KP-J-003", f"expected at most {max_bytes} bytes, got {len(raw)}")

@@ -31,7 +31,7 @@ def verify(
         The payload and the authority that signed it.
 
     Raises:
-        Refused: ``unknown-issuer``, ``unknown-key``, ``wrong-key-role``, ``key-not-current``,
+        RefusedError: ``unknown-issuer``, ``unknown-key``, ``wrong-key-role``, ``key-not-current``,
             ``revoked-key`` or ``bad-signature``.
     """
     issuer = Authority(untrusted.claimed_issuer)

@@ -1,21 +1,20 @@
 """`ledger verify`: every document, entry, node, checkpoint and head, from the bytes up."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from node import base64url
 from node.documents import MAX_TRANSPORT_BYTES
 from node.domain.kinds import KINDS
-from node.errors import Refused
+from node.errors import RefusedError
 from node.jose.strict import doc_digest, parse
 from node.jose.verify import KeyRing, verify
 from node.ledger import entries
 from node.ledger.checkpoints import CheckpointKeeper, all_checkpoints
 from node.ledger.database import Transaction
 from node.ledger.entries import Entry
-from node.ledger.streams import HEAD_0
 from node.log import tree
+from node.log.chain import START, Place
 from node.log.note import Checkpoint, NoteError
 
 MAX_PROBLEMS = 100
@@ -106,7 +105,7 @@ def _check_document(result: Audit, origin: str, ring: KeyRing, entry: Entry) -> 
             return
         verify(untrusted, ring, KINDS[untrusted.typ].role, already_logged=True)
         result.signatures += 1
-    except (Refused, KeyError) as error:
+    except (RefusedError, KeyError) as error:
         result.wrong(f"{name}: {error}")
 
 
@@ -148,14 +147,16 @@ def _forget_inner(edge: dict[tuple[int, int], bytes], size: int) -> None:
 
 def _check_streams(tx: Transaction, result: Audit) -> None:
     for table in ("stream_out", "stream_in"):
-        before: tuple[str, int, bytes] = ("", 0, HEAD_0)
-        rows = tx.execute(f"SELECT peer, position, doc_id, head FROM {table} ORDER BY peer, position")
+        peer_before, place = "", START
+        rows = tx.execute(
+            f"SELECT peer, position, doc_id, head FROM {table} ORDER BY peer, position"
+        )
         for peer, position, doc_id, head in rows:
-            last, value = before[1:] if peer == before[0] else (0, HEAD_0)
-            expected = hashlib.sha256(value + base64url.decode(doc_id)).digest()
-            if position != last + 1 or bytes(head) != expected:
+            before = place if peer == peer_before else START
+            expected = before.then(base64url.decode(doc_id))
+            peer_before, place = peer, Place(position, bytes(head))
+            if place != expected:
                 result.wrong(f"{table} of {peer}: position {position} does not follow")
-            before = (peer, position, bytes(head))
 
 
 def quick_check(tx: Transaction) -> str | None:

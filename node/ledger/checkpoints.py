@@ -112,7 +112,9 @@ class CheckpointKeeper:
 
 def newest(tx: Transaction) -> Checkpoint | None:
     """The newest stored checkpoint."""
-    row = tx.execute("SELECT size, root, note FROM checkpoints ORDER BY size DESC LIMIT 1").fetchone()
+    row = tx.execute(
+        "SELECT size, root, note FROM checkpoints ORDER BY size DESC LIMIT 1"
+    ).fetchone()
     if row is None:
         return None
     origin = row["note"].partition("\n")[0]

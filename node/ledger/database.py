@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sqlite_utils import Database
-from sqlite_utils.utils import sqlite3
+from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined] # pysqlite3 where installed
 
 from node.errors import ConfigError
 from node.ledger.migrations import migrations
@@ -52,7 +52,9 @@ class Ledger:
             self._writer.submit(self._prepare).result()
         except sqlite3.DatabaseError as error:
             self.close()
-            raise ConfigError(f"{path} is no usable database: {error}", code="bad-database") from error
+            raise ConfigError(
+                f"{path} is no usable database: {error}", code="bad-database"
+            ) from error
 
     def write(self, act: Callable[[Transaction], T]) -> T:
         """Run `act` in one transaction; durable on return, or nothing happened."""

@@ -127,7 +127,9 @@ def report(
         )
 
 
-def incidents(tx: Transaction, peer: str, *codes: str, direction: str | None = None) -> list[Incident]:
+def incidents(
+    tx: Transaction, peer: str, *codes: str, direction: str | None = None
+) -> list[Incident]:
     """Open incidents of a peer, oldest first; of these codes and this direction where given."""
     rows = tx.execute(
         "SELECT id, peer, code, direction, detail, evidence, at FROM incidents "

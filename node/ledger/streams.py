@@ -1,6 +1,5 @@
 """The two streams of each pair: positions and heads, sent and received (protocol section 3)."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,20 +8,7 @@ from typing import Any
 from node import base64url
 from node.errors import Finding
 from node.ledger.database import Transaction
-
-HEAD_0 = bytes(32)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A position in a stream and the head there; position 0 is before the first."""
-
-    position: int
-    head: bytes
-
-    def then(self, digest: bytes) -> "Place":
-        """The place of a further document."""
-        return Place(self.position + 1, hashlib.sha256(self.head + digest).digest())
+from node.log.chain import START, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +34,7 @@ def received_place(tx: Transaction, peer: str, position: int | None = None) -> P
 
 def _place(tx: Transaction, table: str, peer: str, position: int | None) -> Place | None:
     if position == 0:
-        return Place(0, HEAD_0)
+        return START
     where = "" if position is None else "AND position = ?"
     values = (peer,) if position is None else (peer, position)
     row = tx.execute(
@@ -56,7 +42,7 @@ def _place(tx: Transaction, table: str, peer: str, position: int | None) -> Plac
         values,
     ).fetchone()
     if row is None:
-        return Place(0, HEAD_0) if position is None else None
+        return START if position is None else None
     return Place(row["position"], bytes(row["head"]))
 
 
@@ -211,7 +197,9 @@ def release(tx: Transaction, peer: str, position: int, doc_id: str, index: int) 
     )
 
 
-def rejudged(tx: Transaction, peer: str, proven_size: int, limit: int = 1000) -> list[tuple[str, int]]:
+def rejudged(
+    tx: Transaction, peer: str, proven_size: int, limit: int = 1000
+) -> list[tuple[str, int]]:
     """Documents accepted after all that the peer may not know of yet: (doc id, index).
 
     Once the peer has witnessed a log that covers them it has had a receipt that names them.

@@ -7,7 +7,7 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from node.log.tree import HASH_BYTES
@@ -55,7 +55,7 @@ def sign_checkpoint(origin: str, size: int, root: bytes, public: bytes, sign: Si
     return Checkpoint(origin, size, root, f"{text}\n— {origin} {signature}\n")
 
 
-def read_checkpoint(note: str, origin: str, keys: list[tuple[bytes, Check]]) -> Checkpoint:
+def read_checkpoint(note: str, origin: str, keys: Sequence[tuple[bytes, Check]]) -> Checkpoint:
     """Parse a checkpoint and check its signature.
 
     Args:
@@ -85,7 +85,7 @@ def read_checkpoint(note: str, origin: str, keys: list[tuple[bytes, Check]]) -> 
 
 
 def _check_signatures(
-    text: str, lines: list[str], origin: str, keys: list[tuple[bytes, Check]]
+    text: str, lines: list[str], origin: str, keys: Sequence[tuple[bytes, Check]]
 ) -> None:
     known = {key_id(origin, public): check for public, check in keys}
     verified = False

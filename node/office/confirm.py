@@ -12,7 +12,7 @@ from node.domain.context import Context
 from node.domain.judgement import judge_content, judge_with_ledger
 from node.domain.kinds import CONFIRMATION
 from node.domain.states import IMPORTER
-from node.errors import NotFoundError, Refused
+from node.errors import NotFoundError, RefusedError
 from node.ids import Authority, DocId
 from node.ledger import acts, certificates
 from node.ledger.certificates import LedgerFacts
@@ -50,12 +50,12 @@ def confirm(
 
     Raises:
         NotFoundError: No certificate of this number came here.
-        Refused: ``schema-invalid``, ``wrong-state``, ``dates-inconsistent`` and others.
+        RefusedError: ``schema-invalid``, ``wrong-state``, ``dates-inconsistent`` and others.
         LogBehindError: Nothing may be signed.
     """
     found = dict(inspection or {}) | ({"received_on": received_on} if received_on else {})
     if findings := check("inspection.v1", found):
-        raise Refused(findings)
+        raise RefusedError(findings)
     own.fault("confirm.commit")
     return own.ledger.write(
         lambda tx: [_confirm(tx, own, number, officer, found) for number in numbers]
@@ -86,7 +86,7 @@ def _confirm(
     judgement = judge_content(draft, context)
     judgement = judge_with_ledger(draft, replace(context, facts=LedgerFacts(tx)), judgement)
     if judgement.findings:
-        raise Refused(judgement.findings, number=number)
+        raise RefusedError(judgement.findings, number=number)
     signed = own.sign(CONFIRMATION, draft.aud, body, iat=draft.iat, re=draft.re)
     own.publish(tx, signed, CONFIRMATION.name, draft.iat)
     acts.note(tx, draft.iat, "confirm", number, officer.office, officer.officer)

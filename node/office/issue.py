@@ -16,7 +16,7 @@ from node.domain.context import Context
 from node.domain.judgement import PASSED, judge_content, judge_with_ledger
 from node.domain.kinds import CERTIFICATE, RECORD
 from node.domain.profiles import profile
-from node.errors import Finding, NodeError, Refused, finding
+from node.errors import Finding, NodeError, RefusedError, finding
 from node.ids import Authority, participant_of
 from node.ledger import acts, certificates
 from node.ledger.certificates import LedgerFacts
@@ -37,10 +37,10 @@ class Issued:
     to: str
 
 
-class RefusedShipments(NodeError):
+class RefusedShipmentsError(NodeError):
     """Shipments of one file are refused, hence all of it; `refusals` name each."""
 
-    def __init__(self, refusals: Sequence[Refused]) -> None:
+    def __init__(self, refusals: Sequence[RefusedError]) -> None:
         super().__init__(str(refusals[0]), code=refusals[0].code)
         self.refusals = tuple(refusals)
 
@@ -49,15 +49,15 @@ def read_shipments(raw: bytes) -> list[Any]:
     """Shipments from JSON: one object, or an array of them.
 
     Raises:
-        RefusedShipments: ``not-json`` or ``too-large``.
+        RefusedShipmentsError: ``not-json`` or ``too-large``.
     """
     if len(raw) > MAX_INPUT_BYTES:
         found = finding("KP-J-003", "", f"expected at most {MAX_INPUT_BYTES} bytes, got {len(raw)}")
-        raise RefusedShipments([Refused([found])])
+        raise RefusedShipmentsError([RefusedError([found])])
     try:
         parsed = strict_json.loads(raw)
     except ValueError as error:
-        raise RefusedShipments([Refused([finding("KP-J-001", "", str(error))])]) from None
+        raise RefusedShipmentsError([RefusedError([finding("KP-J-001", "", str(error))])]) from None
     return parsed if isinstance(parsed, list) else [parsed]
 
 
@@ -73,7 +73,7 @@ def issue(own: OwnAuthority, shipments: Sequence[Any], officer: Officer) -> list
         One a shipment, in order, durable and queued for their addressees.
 
     Raises:
-        RefusedShipments: At least one is refused; nothing was recorded.
+        RefusedShipmentsError: At least one is refused; nothing was recorded.
         LogBehindError: Nothing may be signed.
     """
     now = own.clock.now()
@@ -107,24 +107,22 @@ def _prepare(
     for index, shipment in enumerate(shipments):
         try:
             prepared.append(_prepare_one(own, shipment, named, context))
-        except Refused as refusal:
+        except RefusedError as refusal:
             refusals.append(_placed(refusal.findings, index, shipment))
     if refusals:
-        raise RefusedShipments(refusals)
+        raise RefusedShipmentsError(refusals)
     return prepared
 
 
-def _prepare_one(
-    own: OwnAuthority, shipment: Any, named: _Named, context: Context
-) -> _Prepared:
-    if findings := check("shipment.v1", shipment) or _ends(own, shipment):
-        raise Refused(findings)
+def _prepare_one(own: OwnAuthority, shipment: Any, named: _Named, context: Context) -> _Prepared:
+    if wrong := check("shipment.v1", shipment) or _ends(own, shipment):
+        raise RefusedError(wrong)
     sources = shipment.get("source_certificates", ())
     disclosure = _disclose(sources) if sources else ""
     body = _body(own, shipment, named, context, disclosure)
     draft = Draft(CERTIFICATE.name, own.name, (Authority(shipment["to"]),), named.iat, body)
     if findings := judge_content(draft, context).findings or _added_sources(shipment):
-        raise Refused(findings)
+        raise RefusedError(findings)
     return _Prepared(draft, sources, disclosure)
 
 
@@ -160,8 +158,7 @@ def _body(
         "participant": rules.participant,
         "statement": rules.statement,
         "issued_on": issued_on.isoformat(),
-        "expires_on": shipment.get("expires_on")
-        or rules.validity.last_day(issued_on).isoformat(),
+        "expires_on": shipment.get("expires_on") or rules.validity.last_day(issued_on).isoformat(),
         "issued_by": named.issued_by,
         "validated_by": named.validated_by,
         "mining_origins": sorted(shipment["mining_origins"]),
@@ -190,7 +187,11 @@ def _added_sources(shipment: Mapping[str, Any]) -> list[Finding]:
 
 
 def _record(
-    tx: Transaction, own: OwnAuthority, prepared: Sequence[_Prepared], context: Context, officer: Officer
+    tx: Transaction,
+    own: OwnAuthority,
+    prepared: Sequence[_Prepared],
+    context: Context,
+    officer: Officer,
 ) -> list[Issued]:
     own.checkpoints.guard(tx)
     with_facts = replace(context, facts=LedgerFacts(tx))
@@ -204,7 +205,7 @@ def _record(
         elif not refusals:
             issued.append(_sign(tx, own, item, officer))
     if refusals:
-        raise RefusedShipments(refusals)
+        raise RefusedShipmentsError(refusals)
     return issued
 
 
@@ -239,6 +240,6 @@ def _sign(tx: Transaction, own: OwnAuthority, item: _Prepared, officer: Officer)
     return Issued(number, signed.doc_id, draft.aud[0])
 
 
-def _placed(findings: Sequence[Finding], index: int, shipment: Any) -> Refused:
+def _placed(findings: Sequence[Finding], index: int, shipment: Any) -> RefusedError:
     number = shipment.get("number") if isinstance(shipment, dict) else None
-    return Refused(findings, index=index, number=number if isinstance(number, str) else None)
+    return RefusedError(findings, index=index, number=number if isinstance(number, str) else None)

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 from node.authority import OwnAuthority
-from node.errors import Refused
+from node.errors import RefusedError
 from node.schema.validation import check
 
 
@@ -20,12 +20,12 @@ class Officer:
         """The member ``issued_by``, ``validated_by`` or ``confirmed_by``.
 
         Raises:
-            Refused: ``schema-invalid`` if a name breaks the text rules.
+            RefusedError: ``schema-invalid`` if a name breaks the text rules.
         """
         member = {"authority": own.name, "office": self.office, "officer": self.officer}
         named = {key: value for key, value in member.items() if value is not None}
         if findings := check("officer.v1", named):
-            raise Refused(findings)
+            raise RefusedError(findings)
         return named | ({"on": on.isoformat()} if on else {})
 
 

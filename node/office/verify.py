@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
+from node import bundle
 from node.documents import MAX_DOCUMENT_BYTES, MAX_TRANSPORT_BYTES, Document
 from node.domain.context import Context
 from node.domain.judgement import STEPS, judge_content
 from node.domain.kinds import KINDS, MANIFEST
-from node.errors import ExchangeProblem, Finding, Refused, finding, refuse
-from node.exchange import bundle
+from node.errors import Finding, ProblemError, RefusedError, finding, refuse
 from node.jose.strict import parse
 from node.jose.verify import KeyRing, verify
 from node.ledger.certificates import by_doc_id
@@ -61,7 +61,9 @@ Ask = Callable[[str], Standing]
 """What the ledger at hand says of a document id."""
 
 
-def verify_file(raw: bytes, ring: KeyRing, now: datetime, ask: Ask | None = None) -> list[Verification]:
+def verify_file(
+    raw: bytes, ring: KeyRing, now: datetime, ask: Ask | None = None
+) -> list[Verification]:
     """Verify a file: one document, or every line of a bundle.
 
     Args:
@@ -106,7 +108,7 @@ def _verify(line: bytes, ring: KeyRing, now: datetime, ask: Ask | None) -> Verif
         authentic = True
         document = check_document(signed, kind, known.version)
         findings = _rules(document, now)
-    except Refused as refusal:
+    except RefusedError as refusal:
         valid = False if authentic else None
         return Verification(doc_id, kind, issuer, authentic, valid, Standing(), refusal.findings)
     standing = ask(doc_id) if ask is not None else Standing()
@@ -126,7 +128,7 @@ def _with_lines(first: Verification, rest: bytes) -> Verification:
     else:
         try:
             bundle.check_against_manifest(first.document.body, bundle.split(rest), rest)
-        except ExchangeProblem as problem:
+        except ProblemError as problem:
             detail = str(problem)
         else:
             return first

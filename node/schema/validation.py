@@ -13,7 +13,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
 
 from node.documents import Document, SignedDocument
-from node.errors import Finding, Refused, finding
+from node.errors import Finding, RefusedError, finding
 from node.ids import Authority, DocId
 from node.schema import catalogue
 
@@ -30,12 +30,12 @@ def check_document(signed: SignedDocument, kind: str, version: int = 1) -> Docum
         version: The version of its ``typ``.
 
     Raises:
-        Refused: ``schema-invalid``, pointers relative to the body; what is wrong with the
+        RefusedError: ``schema-invalid``, pointers relative to the body; what is wrong with the
             envelope has pointer ``""`` and names the member in the detail.
     """
     findings = check_payload(f"{kind}.v{version}", signed.claims)
     if findings:
-        raise Refused(findings)
+        raise RefusedError(findings)
     claims = signed.claims
     return Document(
         signed=signed,
@@ -55,9 +55,7 @@ def check_payload(name: str, claims: Any) -> list[Finding]:
 
 def check(name: str, instance: Any) -> list[Finding]:
     """Findings of any instance against a schema of the catalogue, pointers from its top."""
-    return [
-        found for error in _validator(name).iter_errors(instance) for found in _findings(error)
-    ]
+    return [found for error in _validator(name).iter_errors(instance) for found in _findings(error)]
 
 
 def _to_body(found: Finding) -> Finding:
@@ -100,7 +98,7 @@ def _detail(error: ValidationError) -> str:
         case "format":
             return f"expected a real date YYYY-MM-DD, got {got}"
         case "x-text" | "x-sorted":
-            return error.message
+            return str(error.message)
         case _:
             return f"{error.validator} {error.validator_value}: got {got}"
 

@@ -5,9 +5,9 @@ import asyncio
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from node.bundle import MAX_BUNDLE_BYTES, MEDIA_TYPE, malformed
 from node.documents import MAX_TRANSPORT_BYTES
-from node.errors import ExchangeProblem
-from node.exchange.bundle import MAX_BUNDLE_BYTES, MEDIA_TYPE, malformed
+from node.errors import ProblemError
 
 READ_TIMEOUT_S = 60
 """Between two pieces of a body; a stalled sender does not hold a place for longer."""
@@ -20,13 +20,13 @@ class BundleBody:
         """Check the headers.
 
         Raises:
-            ExchangeProblem: ``unsupported-media`` or ``too-large``.
+            ProblemError: ``unsupported-media`` or ``too-large``.
         """
         if "Content-Encoding" in request.headers:
-            raise ExchangeProblem("unsupported-media", "no Content-Encoding is accepted")
+            raise ProblemError("unsupported-media", "no Content-Encoding is accepted")
         if request.content_type != MEDIA_TYPE:
             detail = f"expected {MEDIA_TYPE}, got {request.content_type}"
-            raise ExchangeProblem("unsupported-media", detail)
+            raise ProblemError("unsupported-media", detail)
         if (request.content_length or 0) > MAX_BUNDLE_BYTES:
             raise _too_large()
         self._content = request.content
@@ -37,11 +37,11 @@ class BundleBody:
         """The first line without its end; at most 1 MiB of it is read.
 
         Raises:
-            ExchangeProblem: ``too-large`` or ``malformed-bundle``.
+            ProblemError: ``too-large`` or ``malformed-bundle``.
         """
         while (end := self._read.find(b"\n")) < 0:
             if len(self._read) > MAX_TRANSPORT_BYTES:
-                raise ExchangeProblem("too-large", "a manifest has at most 1 MiB")
+                raise ProblemError("too-large", "a manifest has at most 1 MiB")
             if not await self._more():
                 raise malformed("the manifest's line has no end")
         line = bytes(self._read[:end])
@@ -53,7 +53,7 @@ class BundleBody:
         """All bytes after the first line.
 
         Raises:
-            ExchangeProblem: ``too-large``, or ``malformed-bundle`` if the body breaks off.
+            ProblemError: ``too-large``, or ``malformed-bundle`` if the body breaks off.
         """
         while await self._more():
             if self._used + len(self._read) > MAX_BUNDLE_BYTES:
@@ -71,5 +71,5 @@ class BundleBody:
         return bool(chunk)
 
 
-def _too_large() -> ExchangeProblem:
-    return ExchangeProblem("too-large", f"a bundle has at most {MAX_BUNDLE_BYTES} bytes")
+def _too_large() -> ProblemError:
+    return ProblemError("too-large", f"a bundle has at most {MAX_BUNDLE_BYTES} bytes")

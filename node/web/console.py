@@ -7,7 +7,7 @@ from aiohttp.typedefs import Handler
 
 from node.authority import OwnAuthority
 from node.config import is_loopback
-from node.errors import ExchangeProblem
+from node.errors import ProblemError
 from node.exchange.status import status
 from node.web import problems
 
@@ -27,7 +27,7 @@ def application(own: OwnAuthority) -> web.Application:
         if not is_loopback(f"http://{request.host}") and is_loopback(
             f"http://{own.config.node.console.host}"
         ):
-            raise ExchangeProblem("not-found", "no such host")
+            raise ProblemError("not-found", "no such host")
         return await handler(request)
 
     app = web.Application(middlewares=[problems.middleware, own_host])

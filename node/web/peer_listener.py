@@ -9,9 +9,9 @@ import structlog
 from aiohttp import web
 
 from node.authority import OwnAuthority
+from node.bundle import PROTOCOL, RECEIPT_TYPE
 from node.domain.kinds import accepted_types
 from node.exchange import answers, tokens
-from node.exchange.bundle import PROTOCOL, RECEIPT_TYPE
 from node.exchange.receive import Receiver
 from node.ids import Authority
 from node.log.note import vkey

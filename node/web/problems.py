@@ -6,7 +6,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from node.errors import ExchangeProblem
+from node.errors import ProblemError
 
 STATUS = {
     "unsupported-media": 415,
@@ -35,7 +35,7 @@ MEDIA_TYPE = "application/problem+json"
 log = structlog.get_logger()
 
 
-def response(problem: ExchangeProblem) -> web.Response:
+def response(problem: ProblemError) -> web.Response:
     """The answer to a problem; `retry_after` among its members becomes the header."""
     members = dict(problem.members)
     headers = {}
@@ -63,19 +63,19 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
     """Turn everything that goes wrong into a problem; the unexpected is logged, never shown."""
     try:
         return await handler(request)
-    except ExchangeProblem as problem:
+    except ProblemError as problem:
         log.info("refused", method=request.method, path=request.path, code=problem.code)
         return response(problem)
     except web.HTTPMethodNotAllowed as error:
-        refused = response(ExchangeProblem("not-allowed", f"{request.method} is not allowed here"))
+        refused = response(ProblemError("not-allowed", f"{request.method} is not allowed here"))
         refused.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
         return refused
     except web.HTTPNotFound:
-        return response(ExchangeProblem("not-found", "no such resource"))
+        return response(ProblemError("not-found", "no such resource"))
     except web.HTTPException as error:
-        return response(ExchangeProblem("bad-request", error.reason or "bad request"))
+        return response(ProblemError("bad-request", error.reason or "bad request"))
     except ConnectionError:
         raise  # the other side went away; there is nobody to answer
     except Exception:
         log.exception("internal error", method=request.method, path=request.path)
-        return response(ExchangeProblem("internal", "something went wrong here; it was logged"))
+        return response(ProblemError("internal", "something went wrong here; it was logged"))

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import aiohttp
@@ -80,10 +80,8 @@ async def _watch(
     files = _stamps(own.config)
     judged_at = time.monotonic()
     while not stop.is_set():
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), WATCH_S)
-        except TimeoutError:
-            pass
         if (error := dispatch.failed()) is not None:
             raise error
         seen = await asyncio.to_thread(own.ledger.version)

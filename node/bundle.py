@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from node import base64url
-from node.errors import ExchangeProblem
+from node.errors import ProblemError
 from node.jose.strict import doc_digest
-from node.ledger.streams import Place
+from node.log.chain import Place
 
 MEDIA_TYPE = "application/vnd.kp.bundle"
 RECEIPT_TYPE = "application/jose"
@@ -33,7 +33,7 @@ def split(rest: bytes) -> list[bytes]:
     """The lines after the manifest's.
 
     Raises:
-        ExchangeProblem: ``malformed-bundle``.
+        ProblemError: ``malformed-bundle``.
     """
     if not rest:
         return []
@@ -57,7 +57,7 @@ def check_against_manifest(body: Mapping[str, Any], lines: Sequence[bytes], rest
         rest: The bytes they came from.
 
     Raises:
-        ExchangeProblem: ``malformed-bundle``.
+        ProblemError: ``malformed-bundle``.
     """
     stream = body["stream"]
     count = stream["last"] - stream["first"] + 1
@@ -78,6 +78,6 @@ def check_against_manifest(body: Mapping[str, Any], lines: Sequence[bytes], rest
         raise malformed("the heads do not follow from the documents")
 
 
-def malformed(detail: str) -> ExchangeProblem:
+def malformed(detail: str) -> ProblemError:
     """A ``malformed-bundle`` problem."""
-    return ExchangeProblem("malformed-bundle", detail)
+    return ProblemError("malformed-bundle", detail)

@@ -1,0 +1,81 @@
+"""Pin a further authority: its key set, its fingerprint, its table in `peers.toml`."""
+
+from node import config as settings
+from node.authority import OwnAuthority
+from node.domain.participants import name_of
+from node.errors import ConfigError
+from node.jose.keys import KeySet, read_key_set, same_fingerprint
+from node.ledger import acts, peers
+from node.ledger.database import Transaction
+from node.schema.validation import check
+from node.strict_json import dumps
+
+
+def add_peer(
+    own: OwnAuthority,
+    authority: str,
+    *,
+    url: str,
+    key_set: bytes,
+    fingerprint: str | None,
+    name: str | None,
+    mode: str,
+) -> KeySet:
+    """Pin a peer's key set and append the peer to `peers.toml`.
+
+    Order of effects: the pin in the ledger, the key set's file, the table. A crash in between
+    leaves a pin without a peer, and the same call again completes it.
+
+    Args:
+        own: This node.
+        authority: The peer.
+        url: Where its node is reached.
+        key_set: Its published set, as bytes.
+        fingerprint: What its officials read out; None if the caller compares it himself.
+        name: For people; by default the participant's.
+        mode: ``push``, ``pull`` or ``carry``.
+
+    Raises:
+        ConfigError: ``peer-exists``, ``bad-key-set``, ``wrong-authority``, ``wrong-fingerprint``,
+            ``keys-changed`` or ``bad-config``; nothing was written.
+    """
+    if own.config.peer(authority) is not None:
+        raise ConfigError(
+            f"{authority} is a peer already; its table in peers.toml is changed by hand",
+            code="peer-exists",
+        )
+    keys = read_key_set(key_set)
+    if keys.authority != authority:
+        raise ConfigError(
+            f"the key set is of {keys.authority}, not of {authority}", code="wrong-authority"
+        )
+    if fingerprint is not None and not same_fingerprint(fingerprint, keys.fingerprint):
+        raise ConfigError(
+            f"expected fingerprint {fingerprint}, the set has {keys.fingerprint}; do not trust it",
+            code="wrong-fingerprint",
+        )
+    home, file_name = own.config.home, f"keys/{authority}.jwks.json"
+    table = settings.peer_table(authority, name or name_of(authority), url, file_name, mode)
+    path = home / settings.PEERS_FILE
+    text = path.read_text("utf-8") + table
+    settings.parse(text.encode(), home, check)  # before anything is written
+    own.ledger.write(lambda tx: _pin(tx, authority, keys.fingerprint, own.now_s()))
+    target = home / file_name
+    target.parent.mkdir(exist_ok=True)
+    target.write_bytes(dumps(keys.as_json()) + b"\n")
+    fresh = path.with_suffix(".new")
+    fresh.write_text(text, "utf-8")
+    fresh.replace(path)
+    return keys
+
+
+def _pin(tx: Transaction, authority: str, fingerprint: str, now_s: int) -> None:
+    state = peers.state(tx, authority)
+    if state is None:
+        peers.pin(tx, authority, fingerprint, now_s)
+    elif state.fingerprint != fingerprint:
+        raise ConfigError(
+            f"{authority} is pinned with {state.fingerprint}, this set has {fingerprint}",
+            code="keys-changed",
+        )
+    acts.note(tx, now_s, "peer add", f"{authority} {fingerprint}")
