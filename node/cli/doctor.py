@@ -116,6 +116,9 @@ async def _ask(own: Any, session: Any, authority: str) -> dict[str, Any]:
         ) as response:
             about = await response.json(content_type=None)
             sent = parsedate_to_datetime(response.headers["Date"])
+    except aiohttp.ClientConnectorError as error:
+        reason = error.os_error.strerror or error.os_error
+        return bad(f"{settings.url}: cannot connect: {reason}", "it will be tried for ever")
     except (aiohttp.ClientError, OSError, KeyError, ValueError) as error:
         return bad(f"{settings.url}: {error or 'no answer'}", "it will be tried for ever")
     if not isinstance(about, dict) or about.get("authority") != authority:

@@ -31,7 +31,7 @@ def authority_matches(document: Content, _: Context) -> Iterator[Finding]:
 
 
 def number(document: Content, _: Context) -> Iterator[Finding]:
-    """KP-C-001: the number has the issuer's form."""
+    """KP-C-001, KP-C-002: the number has the issuer's form and lies in its ranges."""
     rules = profile(participant_of(document.iss) or "", issue_day(document))
     if not rules.fits(document.body["number"]):
         yield finding(
@@ -40,6 +40,10 @@ def number(document: Content, _: Context) -> Iterator[Finding]:
             f"expected {rules.participant} and the form {rules.number_pattern.pattern}, "
             f"got {document.body['number']}",
         )
+    elif not rules.in_range(document.body["number"]):
+        ranges = ", ".join(f"{first} to {last}" for first, last in rules.ranges)
+        detail = f"expected {ranges}, got {document.body['number']}"
+        yield finding("KP-C-002", "/number", detail)
 
 
 def number_is_free(document: Content, context: Context) -> Iterator[Finding]:

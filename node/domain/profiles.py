@@ -36,6 +36,7 @@ class Profile:
 
     Attributes:
         announced: Whether the participant's own rules are known.
+        ranges: First and last number of each range in use; empty if none were announced.
     """
 
     participant: str
@@ -43,6 +44,7 @@ class Profile:
     statement: str
     validity: Validity
     announced: bool
+    ranges: tuple[tuple[str, str], ...] = ()
 
     def longest(self, issued_on: date) -> date:
         """The latest day of expiry that may be accepted."""
@@ -52,6 +54,12 @@ class Profile:
     def fits(self, number: str) -> bool:
         """Whether a number has the issuer's form and letters."""
         return number.startswith(self.participant) and bool(self.number_pattern.fullmatch(number))
+
+    def in_range(self, number: str) -> bool:
+        """Whether a number lies in an announced range, byte for byte and of the same length."""
+        return not self.ranges or any(
+            len(number) == len(first) and first <= number <= last for first, last in self.ranges
+        )
 
 
 def profile(participant: str, day: date) -> Profile:
@@ -63,6 +71,7 @@ def profile(participant: str, day: date) -> Profile:
         statement=data["statement"],
         validity=Validity(**data["validity"]),
         announced=participant in _data(),
+        ranges=tuple((first, last) for first, last in data.get("ranges", ())),
     )
 
 

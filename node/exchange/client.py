@@ -91,6 +91,9 @@ class PeerClient:
                 )
         except TimeoutError:
             raise TimedOutError(f"{url.host}:{url.port} took too long to answer") from None
+        except aiohttp.ClientConnectorError as error:
+            reason = error.os_error.strerror or error.os_error
+            raise PeerUnreachableError(f"{url.host}:{url.port}: cannot connect: {reason}") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise PeerUnreachableError(f"{url.host}:{url.port}: {error}") from None
 

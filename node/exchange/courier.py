@@ -106,13 +106,13 @@ class Courier:
         return Round(delivered, bundles)
 
     async def _deliver(self, *, heartbeat: bool) -> Outgoing | None:
+        if not self._greeted:
+            await self._greet()
         outgoing = await asyncio.to_thread(
             self._sender.next_bundle, self._peer, heartbeat=heartbeat
         )
         if outgoing is None:
             return None
-        if not self._greeted:
-            await self._greet()
         started = time.monotonic()
         try:
             answer = await self._client.post_bundle(outgoing.raw)

@@ -76,16 +76,22 @@ def check_inclusion(
 def check_position(own: OwnAuthority, peer: Authority, answer: Mapping[str, Any]) -> None:
     """Hold a peer's view of the pair against this ledger (protocol section 5).
 
-    A checkpoint of this very log that names more than the ledger has is taken for the released
-    one, and nothing is signed from then on. Any other claim beyond it is an incident at that peer.
+    A checkpoint signed by this very log that is not one of this ledger's tree shows that the ledger
+    is an old copy: it is taken for the released one, and nothing is signed from then on. Any other
+    claim beyond the ledger is an incident at that peer.
+
+    Raises:
+        LogBehindError: The ledger is an old copy.
     """
     seen = _own_checkpoint(own, answer.get("witnessed"))
 
-    def act(tx: Transaction) -> None:
+    def act(tx: Transaction) -> bool:
         claims = []
-        if seen is not None and seen.size <= entries.size(tx):
-            if entries.root(tx, seen.size) == seen.root:
-                peers.update(tx, peer, proven_size=seen.size)
+        ours = seen is None or (
+            seen.size <= entries.size(tx) and entries.root(tx, seen.size) == seen.root
+        )
+        if seen is not None and ours:
+            peers.update(tx, peer, proven_size=seen.size)
         elif seen is None and _size(answer.get("witnessed")) > entries.size(tx):
             claims.append(f"{peer} claims to have witnessed more of this log than there is")
         have = (
@@ -100,10 +106,11 @@ def check_position(own: OwnAuthority, peer: Authority, answer: Mapping[str, Any]
             peers.report(
                 tx, peer, "position-ahead", "both", claim, {"position": dict(answer)}, own.now_s()
             )
+        return ours
 
-    own.ledger.write(act)
-    if seen is not None and seen.size > own.ledger.read(entries.size):
-        own.checkpoints.release(seen.note)
+    if not own.ledger.write(act):
+        assert seen is not None
+        own.checkpoints.remember(seen.note)
         own.ledger.read(own.checkpoints.guard)
 
 

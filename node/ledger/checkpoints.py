@@ -77,11 +77,22 @@ class CheckpointKeeper:
         Args:
             text: The note of a checkpoint of this log.
         """
+        self._keep(text, only_larger=True)
+
+    def remember(self, text: str) -> None:
+        """Take a checkpoint that came back from a peer for the released one.
+
+        Args:
+            text: A note signed by this log that is not one of this tree; `guard` refuses from then on.
+        """
+        self._keep(text, only_larger=False)
+
+    def _keep(self, text: str, *, only_larger: bool) -> None:
         folder = os.open(self._released.parent, os.O_RDONLY)
         try:
             fcntl.flock(folder, fcntl.LOCK_EX)  # other processes of this node release, too
             before = self._read_released()
-            if before and self.read(before).size >= self.read(text).size:
+            if only_larger and before and self.read(before).size >= self.read(text).size:
                 return
             fresh = self._released.with_suffix(".new")
             with fresh.open("w", encoding="utf-8") as file:
@@ -90,7 +101,7 @@ class CheckpointKeeper:
                 os.fsync(file.fileno())
             fresh.replace(self._released)
             os.fsync(folder)
-            if self._sound == before:
+            if only_larger and self._sound == before:
                 self._sound = text
         finally:
             os.close(folder)

@@ -128,10 +128,10 @@ def verify_consistency(
     """
     if not 0 <= old <= new or not _hashes(proof):
         return False
+    if old == 0:
+        return not proof and old_root == EMPTY_ROOT and (new > 0 or new_root == EMPTY_ROOT)
     if old == new:
         return not proof and old_root == new_root
-    if old == 0:
-        return not proof and old_root == EMPTY_ROOT
     steps = list(proof)
     if old & (old - 1) == 0:
         steps.insert(0, old_root)

@@ -1,0 +1,46 @@
+"""Fixtures: a pair of nodes in one process, with real files and a simulated clock."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from node.authority import OwnAuthority
+from tests.nodes import SetClock, make_homes, opened
+from tests.wire import Wire
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=1, help="Rounds of the kill tests (make soak).")
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture
+def homes(tmp_path: Path) -> dict[str, Path]:
+    return make_homes(tmp_path, "RU", "EU-BE")
+
+
+@pytest.fixture
+def nodes(homes: dict[str, Path], clock: SetClock) -> Iterator[dict[str, OwnAuthority]]:
+    with opened(homes, clock) as both:
+        yield both
+
+
+@pytest.fixture
+def ru(nodes: dict[str, OwnAuthority]) -> OwnAuthority:
+    return nodes["RU"]
+
+
+@pytest.fixture
+def be(nodes: dict[str, OwnAuthority]) -> OwnAuthority:
+    return nodes["EU-BE"]
+
+
+@pytest.fixture
+def wire(ru: OwnAuthority, be: OwnAuthority) -> Wire:
+    """RU as a peer that may send anything, EU-BE as the node under test."""
+    return Wire(ru, be)

@@ -1,0 +1,90 @@
+"""Real nodes for tests: real keys, real SQLite files, and a clock that the test sets (simulated)."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner
+
+from node.authority import OwnAuthority
+from node.cli.app import main
+from node.demo.story import sample
+from node.wiring import open_node
+
+
+@dataclass
+class SetClock:
+    """A simulated clock: it stands still until the test moves it."""
+
+    moment: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def advance(self, **delta: float) -> None:
+        self.moment += timedelta(**delta)
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
+    ports = [sock.getsockname()[1] for sock in sockets]
+    for sock in sockets:
+        sock.close()
+    return ports
+
+
+def kpnode(*arguments: str) -> Any:
+    """Run a command in this process; it must succeed."""
+    done = CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done
+
+
+def make_homes(folder: Path, *authorities: str) -> dict[str, Path]:
+    """Homes whose nodes are each other's peers."""
+    ports = free_ports(2 * len(authorities))
+    urls = {a: f"http://localhost:{ports[2 * n]}" for n, a in enumerate(authorities)}
+    homes = {a: folder / a for a in authorities}
+    for number, authority in enumerate(authorities):
+        kpnode(
+            "init", str(homes[authority]), "--authority", authority, "--name", f"Sample {authority}",
+            "--url", urls[authority], "--console", f"localhost:{ports[2 * number + 1]}", "--sandbox",
+        )  # fmt: skip
+    for authority in authorities:
+        for other in authorities:
+            if other != authority:
+                jwks = str(homes[other] / "keys" / f"{other}.jwks.json")
+                kpnode(
+                    "--home", str(homes[authority]), "peer", "add", other,
+                    "--url", urls[other], "--jwks", jwks,
+                )  # fmt: skip
+    return homes
+
+
+@contextmanager
+def opened(homes: dict[str, Path], clock: SetClock) -> Iterator[dict[str, OwnAuthority]]:
+    """All nodes of some homes, on one clock."""
+    with contextmanager(_open_all)(list(homes.items()), clock) as nodes:
+        yield nodes
+
+
+def _open_all(homes: list[tuple[str, Path]], clock: SetClock) -> Iterator[dict[str, OwnAuthority]]:
+    if not homes:
+        yield {}
+        return
+    (authority, home), *rest = homes
+    with (
+        open_node(home, clock=clock) as own,
+        contextmanager(_open_all)(rest, clock) as others,
+    ):
+        yield {authority: own, **others}
+
+
+def shipments(sender: str = "RU", to: str = "EU-BE", count: int = 1, start: int = 0) -> list[Any]:
+    """Sample shipments of a pair."""
+    fitting = [s for s in sample("shipments.json") if s["from"] == sender and s["to"] == to]
+    return fitting[start : start + count]

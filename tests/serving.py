@@ -1,0 +1,70 @@
+"""Nodes behind real sockets on loopback, for tests of what crosses the wire."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import aiohttp
+from aiohttp import web
+
+from node.authority import OwnAuthority
+from node.exchange.courier import Courier, Round
+from node.exchange.dispatch import Dispatch
+from node.ids import Authority
+from node.web import console, peer_listener
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def listening(own: OwnAuthority) -> AsyncIterator[str]:
+    """The peer listener and console of a node, without its couriers; yields the URL."""
+    node = own.config.node
+    runners = []
+    for app, at in (
+        (peer_listener.application(own, lambda _: None), node.listen),
+        (console.application(own), node.console),
+    ):
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, at.host, at.port).start()
+        runners.append(runner)
+    try:
+        yield node.url
+    finally:
+        for runner in runners:
+            await runner.cleanup()
+
+
+@asynccontextmanager
+async def faulty(own: OwnAuthority, handler: Handler) -> AsyncIterator[None]:
+    """In the place of a node: a server of the test's own that answers as it likes."""
+    app = web.Application(client_max_size=16 * 1024 * 1024)
+    app.router.add_route("*", "/{tail:.*}", handler)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, own.config.node.listen.host, own.config.node.listen.port).start()
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def courier(own: OwnAuthority, peer: str) -> AsyncIterator[Courier]:
+    """A courier of a node to a peer."""
+    async with aiohttp.ClientSession() as session:
+        yield Dispatch(own, session).courier(Authority(peer))
+
+
+async def deliver(own: OwnAuthority, peer: str, *, heartbeat: bool = True) -> Round:
+    """One exchange round."""
+    async with courier(own, peer) as worker:
+        return await worker.round(heartbeat=heartbeat)
+
+
+async def until(condition: Callable[[], bool], within_s: float = 20.0) -> None:
+    """Wait for something other tasks bring about; the test fails if they do not."""
+    async with asyncio.timeout(within_s):
+        while not condition():
+            await asyncio.sleep(0.02)

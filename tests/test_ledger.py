@@ -1,0 +1,273 @@
+"""The ledger: append-only, durable, verifiable, and never ahead of itself."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlite_utils.utils import sqlite3
+
+from node.authority import OwnAuthority
+from node.errors import ConfigError, LogBehindError
+from node.ledger import acts, certificates, entries, peers, streams
+from node.ledger.audit import Audit, audit
+from node.ledger.database import Ledger, Transaction
+from node.office.issue import issue
+from node.office.officer import Officer
+from node.wiring import open_node
+from tests.nodes import SetClock, shipments
+
+OFFICER = Officer("Moscow", "Officer 7")
+TABLES = ["entries", "nodes", "checkpoints", "stream_out", "stream_in", "seen_checkpoints", "acts"]
+
+
+def audited(own: OwnAuthority) -> Audit:
+    ring = {**own.book.ring, own.name: own.keys}
+    return own.ledger.read(lambda tx: audit(tx, own.checkpoints, ring))
+
+
+def tampered(own: OwnAuthority, sql: str, *values: Any) -> Audit:
+    """What the audit says after someone with the file changed it, triggers dropped."""
+
+    def act(tx: Transaction) -> None:
+        for (name,) in tx.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            tx.execute(f"DROP TRIGGER {name}")
+        assert tx.execute(sql, values).rowcount > 0
+
+    own.ledger.write(act)
+    return audited(own)
+
+
+@pytest.fixture
+def filled(ru: OwnAuthority) -> OwnAuthority:
+    issue(ru, shipments(count=5), OFFICER)
+    ru.ledger.write(lambda tx: ru.checkpoints.current(tx, ru.now_s()))
+    return ru
+
+
+def test_issued_certificates_are_in_the_log_the_stream_and_the_trail(filled: OwnAuthority) -> None:
+    size, place, held, trail = filled.ledger.read(
+        lambda tx: (
+            entries.size(tx),
+            streams.sent_place(tx, "EU-BE"),
+            certificates.by_number(tx, "RU00010118"),
+            acts.listed(tx, "RU00010118"),
+        )
+    )
+
+    assert size == 5
+    assert place is not None
+    assert place.position == 5
+    assert held is not None
+    assert held.state.name == "issued"
+    assert [(act.verb, act.office, act.officer) for act in trail] == [
+        ("issue", "Moscow", "Officer 7")
+    ]
+
+
+def test_a_sound_ledger_passes_the_audit(filled: OwnAuthority) -> None:
+    found = audited(filled)
+
+    assert found.ok
+    assert (found.size, found.signatures) == (5, 5)
+    assert found.root == filled.ledger.read(entries.root)
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("verb", ["UPDATE {} SET rowid = rowid", "DELETE FROM {}"])
+def test_what_was_written_is_neither_changed_nor_deleted(
+    filled: OwnAuthority, table: str, verb: str
+) -> None:
+    if "UPDATE" in verb:
+        column = {"stream_out": "peer", "stream_in": "peer", "seen_checkpoints": "peer"}
+        verb = f"UPDATE {{}} SET {column.get(table, 'rowid')} = {column.get(table, 'rowid')}"
+        verb = verb.replace("rowid", "level") if table == "nodes" else verb
+
+    def act(tx: Transaction) -> int:
+        if table in ("stream_in", "seen_checkpoints"):
+            tx.execute(_ROW[table])
+        return int(tx.execute(verb.format(table)).rowcount)
+
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        filled.ledger.write(act)
+
+
+_ROW = {
+    "stream_in": "INSERT INTO stream_in VALUES ('BY', 1, 'x', zeroblob(32), 0)",
+    "seen_checkpoints": "INSERT INTO seen_checkpoints VALUES ('BY', 1, zeroblob(32), '', 0)",
+}
+
+
+def test_a_documents_bytes_are_never_changed(filled: OwnAuthority) -> None:
+    with pytest.raises(sqlite3.IntegrityError, match="immutable"):
+        filled.ledger.write(lambda tx: tx.execute("UPDATE documents SET jws = x'00'"))
+
+
+@pytest.mark.parametrize(
+    ("sql", "named"),
+    [
+        (
+            "UPDATE documents SET jws = CAST(replace(CAST(jws AS TEXT), 'eyJ', 'eyK') AS BLOB) "
+            "WHERE doc_id = (SELECT doc_id FROM entries WHERE idx = 3)",
+            "entry 3",
+        ),
+        ("UPDATE entries SET leaf = zeroblob(32) WHERE idx = 2", "entry 2"),
+        ("DELETE FROM entries WHERE idx = 1", "entry 1"),
+        ("DELETE FROM entries WHERE idx = 4", "checkpoint of size 5"),
+        ("UPDATE nodes SET hash = zeroblob(32) WHERE level = 1 AND idx = 1", "node 1/1"),
+        ("DELETE FROM nodes WHERE level = 2", "node 2/0"),
+        ("UPDATE checkpoints SET root = zeroblob(32)", "checkpoint of size 5"),
+        ("UPDATE checkpoints SET note = note || 'x'", "checkpoint of size 5"),
+        ("UPDATE stream_out SET head = zeroblob(32) WHERE position = 4", "position 4"),
+        ("DELETE FROM stream_out WHERE position = 2", "position 3"),
+    ],
+)
+def test_a_change_behind_the_nodes_back_is_named(
+    filled: OwnAuthority, sql: str, named: str
+) -> None:
+    found = tampered(filled, sql)
+
+    assert not found.ok
+    assert any(named in problem for problem in found.problems), found.problems
+
+
+def test_one_changed_byte_of_a_stored_document_is_named(filled: OwnAuthority) -> None:
+    jws = bytearray(filled.ledger.read(lambda tx: entries.entry(tx, 3)).jws)  # type: ignore[union-attr, arg-type]
+    jws[500] ^= 1
+
+    found = tampered(
+        filled,
+        "UPDATE documents SET jws = ? WHERE doc_id = (SELECT doc_id FROM entries WHERE idx = 3)",
+        bytes(jws),
+    )
+
+    assert [problem.split(" (")[0] for problem in found.problems] == ["entry 3"]
+
+
+def test_a_changed_signature_is_named(filled: OwnAuthority) -> None:
+    jws = filled.ledger.read(lambda tx: entries.entry(tx, 0)).jws  # type: ignore[union-attr]
+    assert jws is not None
+    other = jws[:-20] + (b"A" if jws[-20:-19] != b"A" else b"B") + jws[-19:]
+
+    found = tampered(
+        filled,
+        "UPDATE documents SET jws = ? WHERE doc_id = (SELECT doc_id FROM entries WHERE idx = 0)",
+        other,
+    )
+
+    assert "bad-signature" in found.problems[0]
+
+
+def test_two_processes_append_to_one_log(
+    filled: OwnAuthority, homes: dict[str, Path], clock: SetClock
+) -> None:
+    with open_node(homes["RU"], clock=clock) as beside:
+        issue(beside, shipments(count=2, start=5), OFFICER)
+        issue(filled, shipments(count=2, start=7), OFFICER)
+
+        assert audited(beside).ok
+        assert audited(filled).size == 9
+
+
+def test_a_failed_act_leaves_nothing(filled: OwnAuthority) -> None:
+    def act(tx: Transaction) -> None:
+        peers.report(tx, "EU-BE", "log-fork", "in", "made up", {}, 0)
+        raise KeyError("broken off")
+
+    with pytest.raises(KeyError):
+        filled.ledger.write(act)
+
+    assert filled.ledger.read(lambda tx: peers.incidents(tx, "EU-BE")) == []
+
+
+def test_durability_is_that_of_the_disk(filled: OwnAuthority) -> None:
+    def pragmas(tx: Transaction) -> list[Any]:
+        names = ("synchronous", "journal_mode", "foreign_keys")
+        return [tx.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
+
+    assert filled.ledger.write(pragmas) == [2, "wal", 1]
+
+
+class TestReleasedCheckpoint:
+    """What has left the node may never be contradicted."""
+
+    def test_a_restored_older_database_signs_nothing(
+        self, homes: dict[str, Path], clock: SetClock
+    ) -> None:
+        database = homes["RU"] / "data" / "node.db"
+        with open_node(homes["RU"], clock=clock) as own:
+            issue(own, shipments(count=2), OFFICER)
+        shutil.copy(database, homes["RU"] / "backup.db")
+        with open_node(homes["RU"], clock=clock) as own:
+            issue(own, shipments(count=2, start=2), OFFICER)
+            own.checkpoints.release(self.current(own))
+        self.restore(homes["RU"])
+
+        with (
+            open_node(homes["RU"], clock=clock) as own,
+            pytest.raises(LogBehindError, match="a checkpoint of 4 has left it"),
+        ):
+            issue(own, shipments(count=1, start=5), OFFICER)
+
+    def test_a_node_whose_checkpoint_did_not_leave_goes_on(
+        self, homes: dict[str, Path], clock: SetClock
+    ) -> None:
+        with open_node(homes["RU"], clock=clock) as own:
+            issue(own, shipments(count=2), OFFICER)
+            own.checkpoints.release(self.current(own))
+            issue(own, shipments(count=2, start=2), OFFICER)
+
+            own.ledger.read(own.checkpoints.guard)
+
+    def test_a_damaged_file_signs_nothing(self, filled: OwnAuthority) -> None:
+        filled.config.node.released_checkpoint.write_text("kpx-sandbox/RU\n9\n")
+
+        with pytest.raises(LogBehindError, match="damaged"):
+            filled.ledger.read(filled.checkpoints.guard)
+
+    def test_a_smaller_checkpoint_never_replaces_a_larger(self, ru: OwnAuthority) -> None:
+        issue(ru, shipments(count=1), OFFICER)
+        small = self.current(ru)
+        issue(ru, shipments(count=1, start=1), OFFICER)
+        large = self.current(ru)
+        ru.checkpoints.release(large)
+
+        ru.checkpoints.release(small)
+
+        assert ru.config.node.released_checkpoint.read_text("utf-8") == large
+
+    @staticmethod
+    def current(own: OwnAuthority) -> str:
+        return own.ledger.write(lambda tx: own.checkpoints.current(tx, own.now_s()).note)
+
+    @staticmethod
+    def restore(home: Path) -> None:
+        for leftover in (home / "data").glob("node.db*"):
+            leftover.unlink()
+        shutil.copy(home / "backup.db", home / "data" / "node.db")
+
+
+def test_a_missing_database_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="kpnode init"):
+        Ledger(tmp_path / "none.db")
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "node.db").write_bytes(b"no database at all" * 100)
+
+    with pytest.raises(ConfigError) as error:
+        Ledger(tmp_path / "node.db")
+
+    assert error.value.code == "bad-database"
+
+
+def test_a_delivery_lease_is_one_holders_until_it_ends(ru: OwnAuthority) -> None:
+    def take(holder: str, now_s: int) -> Callable[[Transaction], bool]:
+        return lambda tx: peers.take_lease(tx, "EU-BE", holder, now_s, now_s + 60)
+
+    assert ru.ledger.write(take("one", 1000))
+    assert not ru.ledger.write(take("two", 1030))
+    assert ru.ledger.write(take("two", 1061))
+    ru.ledger.write(lambda tx: peers.drop_lease(tx, "EU-BE", "two"))
+    assert ru.ledger.write(take("one", 1062))

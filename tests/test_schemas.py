@@ -1,0 +1,107 @@
+"""The schemas and their examples; each invalid one names pointer, rule and code."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from node.documents import SignedDocument
+from node.domain.kinds import KINDS
+from node.errors import RefusedError
+from node.ids import Authority, DocId, Kid
+from node.schema import catalogue
+from node.schema.validation import check, check_document
+
+SCHEMAS = Path(__file__).parents[1] / "schemas"
+VALID = sorted((SCHEMAS / "examples" / "valid").glob("*.json"))
+INVALID = sorted((SCHEMAS / "examples" / "invalid").glob("*.json"))
+NAMES = sorted(path.name.removesuffix(".json") for path in SCHEMAS.glob("*.json"))
+
+
+def schema_of(path: Path) -> str:
+    return ".".join(path.name.split(".")[:2])
+
+
+@pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)
+def test_a_valid_example_passes(path: Path) -> None:
+    assert check(schema_of(path), json.loads(path.read_text("utf-8"))) == []
+
+
+@pytest.mark.parametrize("path", INVALID, ids=lambda path: path.stem)
+def test_an_invalid_example_fails_where_it_says(path: Path) -> None:
+    example = json.loads(path.read_text("utf-8"))
+
+    found = check(schema_of(path), example["instance"])
+
+    assert {(f.code, f.rule, f.pointer) for f in found} == {
+        (example["code"], example["rule"], example["pointer"])
+    }
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "common.v1"])
+def test_every_schema_has_valid_and_invalid_examples(name: str) -> None:
+    assert any(schema_of(path) == name for path in VALID)
+    assert any(schema_of(path) == name for path in INVALID)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_schema_is_closed_and_of_the_dialect(name: str) -> None:
+    schema = json.loads((SCHEMAS / f"{name}.json").read_text("utf-8"))
+
+    Draft202012Validator.check_schema(schema)
+    assert schema["$id"] == f"{name}.json"
+    for part in _objects(schema):
+        assert part.get("additionalProperties") is False, part
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_schema_uses_a_format_but_date_or_a_loose_pattern(name: str) -> None:
+    for part in _parts(json.loads((SCHEMAS / f"{name}.json").read_text("utf-8"))):
+        assert part.get("format", "date") == "date"
+        pattern = part.get("pattern")
+        if isinstance(pattern, str):
+            assert pattern.startswith("^")
+            assert pattern.endswith("$(?!\\n)")
+            assert "\\d" not in pattern
+
+
+def test_every_kind_has_a_schema() -> None:
+    for kind in KINDS.values():
+        assert catalogue.load(f"{kind.name}.v{kind.version}")
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["iss", "aud", "iat", "jti", "re", "sandbox", "body", "exp", "x"]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+            lambda inner: st.lists(inner, max_size=3)
+            | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+            max_leaves=8,
+        ),
+    )
+)
+def test_only_refusals_leave_validation(claims: dict) -> None:
+    signed = SignedDocument(
+        b"", DocId("A" * 43), bytes(32), "", Authority("RU"), Kid("A" * 43), claims
+    )
+
+    for kind in KINDS.values():
+        with pytest.raises(RefusedError) as refusal:
+            check_document(signed, kind.name)
+        assert refusal.value.code == "schema-invalid"
+
+
+def _parts(value: object) -> list[dict]:
+    if isinstance(value, dict):
+        return [value, *(part for child in value.values() for part in _parts(child))]
+    if isinstance(value, list):
+        return [part for child in value for part in _parts(child)]
+    return []
+
+
+def _objects(schema: object) -> list[dict]:
+    return [part for part in _parts(schema) if part.get("type") == "object"]

@@ -1,0 +1,133 @@
+"""Third-party vectors, run as primitives and as compact strings."""
+
+import base64
+
+import pytest
+
+from node import base64url
+from node.errors import RefusedError
+from node.jose.algorithms import ALGORITHMS
+from node.jose.keys import read_public_key, thumbprint
+from node.jose.strict import parse
+from node.log import tree
+from tests import vectors
+
+
+def test_every_wycheproof_ed25519_case_is_judged_as_labelled() -> None:
+    cases = 0
+    for group in vectors.load("wycheproof/ed25519_test.json")["testGroups"]:
+        key = read_public_key(
+            {"kty": "OKP", "crv": "Ed25519", "x": base64url.encode(bytes.fromhex(group["publicKey"]["pk"]))}
+        )
+        for case in group["tests"]:
+            good = ALGORITHMS["Ed25519"].verify(
+                bytes.fromhex(case["msg"]), key, bytes.fromhex(case["sig"])
+            )
+            assert good == (case["result"] == "valid"), case["tcId"]
+            cases += 1
+    assert cases == 151
+
+
+def test_every_wycheproof_p256_case_is_judged_as_labelled() -> None:
+    cases = 0
+    for group in vectors.load("wycheproof/ecdsa_secp256r1_sha256_p1363_test.json")["testGroups"]:
+        point = bytes.fromhex(group["publicKey"]["uncompressed"])
+        x, y = base64url.encode(point[1:33]), base64url.encode(point[33:])
+        key = read_public_key({"kty": "EC", "crv": "P-256", "x": x, "y": y})
+        for case in group["tests"]:
+            signature = bytes.fromhex(case["sig"])
+            good = len(signature) == 64 and ALGORITHMS["ES256"].verify(
+                bytes.fromhex(case["msg"]), key, signature
+            )
+            assert good == (case["result"] == "valid"), case["tcId"]
+            cases += 1
+    assert cases == 262
+
+
+def test_rfc_signatures_verify_as_primitives() -> None:
+    rfc7515 = vectors.load("jose-rfc/rfc7515_appendix.json")
+    rfc8037 = vectors.load("jose-cookbook/curve25519/jws.json")
+    signed = [
+        (entry["compact"], entry["key"], "ES256")
+        for entry in rfc7515
+        if entry.get("compact") and entry.get("valid") and entry.get("key", {}).get("crv") == "P-256"
+    ]
+    signed.append((rfc8037["output"]["compact"], rfc8037["input"]["key"], "Ed25519"))
+    assert len(signed) >= 2
+
+    for compact, key, algorithm in signed:
+        public = {name: value for name, value in key.items() if name != "d"}
+        signing_input, _, signature = compact.rpartition(".")
+        assert ALGORITHMS[algorithm].verify(
+            signing_input.encode(), read_public_key(public), base64url.decode(signature)
+        )
+
+
+def test_foreign_compact_strings_are_refused_for_their_header() -> None:
+    found = set(_compact_strings())
+    assert len(found) >= 10
+
+    for text in found:
+        with pytest.raises(RefusedError) as refusal:
+            parse(text.encode())
+        assert refusal.value.code == "bad-header", text
+
+
+def test_thumbprints_are_those_of_the_rfcs() -> None:
+    found = vectors.load("jose-rfc/rfc7638_thumbprints.json")
+    assert len(found) == 3
+
+    for entry in found:
+        assert thumbprint(entry["jwk"]) == entry["sha256"], entry["section"]
+
+
+def test_inclusion_proofs_are_judged_as_labelled() -> None:
+    for name, case in vectors.load("transparency-dev-merkle/inclusion.json").items():
+        good = tree.verify_inclusion(
+            _raw(case["leafHash"]), case["leafIdx"], case["treeSize"],
+            [_raw(step) for step in case["proof"] or []], _raw(case["root"]),
+        )  # fmt: skip
+        assert good != case["wantErr"], name
+
+
+def test_consistency_proofs_are_judged_as_labelled_but_from_nothing() -> None:
+    for name, case in vectors.load("transparency-dev-merkle/consistency.json").items():
+        if case["size1"] == 0 < case["size2"]:
+            continue  # useless there, required by C2SP tlog-witness; see the next test
+        good = tree.verify_consistency(
+            case["size1"], case["size2"], [_raw(step) for step in case["proof"] or []],
+            _raw(case["root1"]), _raw(case["root2"]),
+        )  # fmt: skip
+        assert good != case["wantErr"], name
+
+
+def test_every_tree_follows_from_the_empty_one_with_an_empty_proof() -> None:
+    assert tree.verify_consistency(0, 7, [], tree.EMPTY_ROOT, bytes(32))
+    assert not tree.verify_consistency(0, 7, [bytes(32)], tree.EMPTY_ROOT, bytes(32))
+
+
+def _raw(text: str | None) -> bytes:
+    return base64.b64decode(text or "")
+
+
+def _compact_strings() -> list[str]:
+    found = []
+
+    def walk(value: object) -> None:
+        if isinstance(value, dict):
+            for child in value.values():
+                walk(child)
+        elif isinstance(value, list):
+            for child in value:
+                walk(child)
+        elif isinstance(value, str) and value.count(".") == 2 and value.startswith("ey"):
+            found.append(value)
+
+    names = ("4_1.rsa_v15_signature", "4_2.rsa-pss_signature", "4_3.ecdsa_signature",
+             "4_4.hmac-sha2_integrity_protection", "4_5.signature_with_detached_content",
+             "4_6.protecting_specific_header_fields")  # fmt: skip
+    for name in names:
+        walk(vectors.load(f"jose-cookbook/jws/{name}.json"))
+    walk(vectors.load("jose-cookbook/curve25519/jws.json"))
+    walk(vectors.load("jose-rfc/rfc7515_appendix.json"))
+    return found
