@@ -12,6 +12,9 @@ MAX_FINDINGS = 20
 MAX_DETAIL = 200
 """Characters of a finding's detail (protocol section 3, receipts)."""
 
+MAX_POINTER = 200
+"""Characters of a pointer; the names in it are the sender's and could be of any length."""
+
 
 class NodeError(Exception):
     """Base of everything raised on purpose; `code` is stable, the text is for people."""
@@ -47,7 +50,9 @@ class Finding:
 
 
 def finding(rule: str, pointer: str, detail: str) -> Finding:
-    """A finding under a rule of the rulebook; an over-long detail is cut."""
+    """A finding under a rule of the rulebook; an over-long detail is cut, so is a pointer."""
+    while len(pointer) > MAX_POINTER:
+        pointer = pointer.rpartition("/")[0]
     if len(detail) > MAX_DETAIL:
         detail = detail[: MAX_DETAIL - 1] + "…"
     return Finding(RULES[rule].code, rule, pointer, detail)
@@ -105,6 +110,12 @@ class LogBehindError(NodeError):
     """The ledger lacks entries it has already vouched for; nothing may be signed."""
 
     code = "log-behind"
+
+
+class LedgerUnavailableError(NodeError):
+    """The database cannot be used right now: another process holds it, or the disk is full."""
+
+    code = "ledger-unavailable"
 
 
 class PeerUnreachableError(NodeError):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 from aiohttp import web
@@ -12,6 +12,7 @@ from node.exchange.courier import Courier, Round
 from node.exchange.dispatch import Dispatch
 from node.ids import Authority
 from node.web import console, peer_listener
+from node.web.serving import listen
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -20,20 +21,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 async def listening(own: OwnAuthority) -> AsyncIterator[str]:
     """The peer listener and console of a node, without its couriers; yields the URL."""
     node = own.config.node
-    runners = []
-    for app, at in (
-        (peer_listener.application(own, lambda _: None), node.listen),
-        (console.application(own), node.console),
-    ):
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, at.host, at.port).start()
-        runners.append(runner)
-    try:
+    async with AsyncExitStack() as stack:
+        await listen(stack, peer_listener.application(own, lambda _: None), node.listen)
+        await listen(stack, console.application(own), node.console)
         yield node.url
-    finally:
-        for runner in runners:
-            await runner.cleanup()
 
 
 @asynccontextmanager
@@ -41,20 +32,16 @@ async def faulty(own: OwnAuthority, handler: Handler) -> AsyncIterator[None]:
     """In the place of a node: a server of the test's own that answers as it likes."""
     app = web.Application(client_max_size=16 * 1024 * 1024)
     app.router.add_route("*", "/{tail:.*}", handler)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, own.config.node.listen.host, own.config.node.listen.port).start()
-    try:
+    async with AsyncExitStack() as stack:
+        await listen(stack, app, own.config.node.listen)
         yield
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager
 async def courier(own: OwnAuthority, peer: str) -> AsyncIterator[Courier]:
     """A courier of a node to a peer."""
     async with aiohttp.ClientSession() as session:
-        yield Dispatch(own, session).courier(Authority(peer))
+        yield Dispatch(own, session, "test").courier(Authority(peer))
 
 
 async def deliver(own: OwnAuthority, peer: str, *, heartbeat: bool = True) -> Round:

@@ -75,7 +75,9 @@ class TestRound:
         sizes = [own.ledger.read(entries.size) for own in (ru, be)]
         assert sizes == [4, 4]  # certificate, receipt, confirmation, receipt in both
 
-    async def test_each_has_witnessed_the_others_log(self, ru: OwnAuthority, be: OwnAuthority) -> None:
+    async def test_each_has_witnessed_the_others_log(
+        self, ru: OwnAuthority, be: OwnAuthority
+    ) -> None:
         async with listening(ru), listening(be):
             for start in range(3):
                 issue(ru, shipments(start=start), Officer())
@@ -86,9 +88,7 @@ class TestRound:
         for own, other, peer in ((ru, be, "EU-BE"), (be, ru, "RU")):
             held = own.ledger.read(lambda tx, peer=peer: witness.held(tx, peer))
             assert held is not None
-            assert held.root == other.ledger.read(
-                lambda tx, size=held.size: entries.root(tx, size)
-            )
+            assert held.root == other.ledger.read(lambda tx, size=held.size: entries.root(tx, size))
             assert incidents(own, peer) == []
 
     async def test_an_inclusion_is_checked_after_a_bundle(
@@ -258,7 +258,9 @@ def answering(status: int, code: str = "", **members: Any) -> Answer:
             return web.Response(status=404)
         await request.read()
         headers = members.pop("headers", {})
-        return web.json_response({"code": code, "detail": "made up"} | members, status=status, headers=headers)
+        return web.json_response(
+            {"code": code, "detail": "made up"} | members, status=status, headers=headers
+        )
 
     return handler
 
@@ -429,7 +431,9 @@ class TestMisbehavingRecipient:
         assert done.delivered == 1
         assert set(incidents(ru)) == {"position-ahead"}
 
-    async def test_a_wrong_inclusion_is_an_incident(self, ru: OwnAuthority, be: OwnAuthority) -> None:
+    async def test_a_wrong_inclusion_is_an_incident(
+        self, ru: OwnAuthority, be: OwnAuthority
+    ) -> None:
         issue(ru, shipments(count=2), Officer())
         async with listening(be):
             await deliver(ru, "EU-BE")
@@ -508,8 +512,8 @@ class TestBackOff:
 
         for attempts in (1, 5, 50, 10_000):
             pauses = [backoff.delay_s(attempts, random) for _ in range(300)]
-            assert 0 <= min(pauses)
-            assert max(pauses) <= min(backoff.CAP_S, 2**min(attempts, 20))
+            assert min(pauses) >= 0
+            assert max(pauses) <= min(backoff.CAP_S, 2 ** min(attempts, 20))
 
     def test_heartbeats_come_every_fifteen_minutes_give_or_take_a_fifth(self) -> None:
         beats = [backoff.heartbeat_s(Random(seed)) for seed in range(300)]

@@ -66,7 +66,9 @@ def test_each_document_is_made_again_byte_for_byte(example: Any, name: str) -> N
     raw = example[name]["jws"].encode()
     claims = payload(raw)
 
-    again = sign_document(signer(example, claims["iss"], kind.role), kind.typ, claims["iss"], claims)
+    again = sign_document(
+        signer(example, claims["iss"], kind.role), kind.typ, claims["iss"], claims
+    )
 
     assert again.raw == raw
 

@@ -31,7 +31,9 @@ def tampered(own: OwnAuthority, sql: str, *values: Any) -> Audit:
     """What the audit says after someone with the file changed it, triggers dropped."""
 
     def act(tx: Transaction) -> None:
-        for (name,) in tx.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+        for (name,) in tx.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        ).fetchall():
             tx.execute(f"DROP TRIGGER {name}")
         assert tx.execute(sql, values).rowcount > 0
 

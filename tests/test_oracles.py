@@ -26,9 +26,7 @@ def key_set(public: dict, alg: str) -> dict:
     for role, jwk in zip(("doc", "msg", "log"), (public, *others), strict=True):
         bare = {name: jwk[name] for name in ("kty", "crv", "x", "y") if name in jwk}
         name = alg if role == "doc" else "Ed25519"
-        keys.append(
-            bare | {"kid": thumbprint(bare), "alg": name, "use": "sig", "kp_role": role}
-        )
+        keys.append(bare | {"kid": thumbprint(bare), "alg": name, "use": "sig", "kp_role": role})
     return {"RU": read_key_set(json.dumps({"kp_authority": "RU", "keys": keys}).encode())}
 
 

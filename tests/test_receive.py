@@ -137,7 +137,9 @@ class TestAcceptance:
 
 
 class TestReplay:
-    def test_the_same_manifest_returns_the_first_receipt(self, wire: Wire, be: OwnAuthority) -> None:
+    def test_the_same_manifest_returns_the_first_receipt(
+        self, wire: Wire, be: OwnAuthority
+    ) -> None:
         line = wire.document(body())
         manifest, _ = wire.manifest([line])
         first = wire.post(manifest, [line])
@@ -148,9 +150,7 @@ class TestReplay:
         assert again["raw"] == first["raw"]
         assert size(be) == before
 
-    def test_it_does_so_after_the_manifest_has_expired(
-        self, wire: Wire, clock: SetClock
-    ) -> None:
+    def test_it_does_so_after_the_manifest_has_expired(self, wire: Wire, clock: SetClock) -> None:
         line = wire.document(body())
         manifest, _ = wire.manifest([line])
         first = wire.post(manifest, [line])
@@ -170,7 +170,9 @@ class TestReplay:
         assert codes(receipt) == ["duplicate", "number-pattern", "accepted"]
         assert receipt["body"]["results"][0]["index"] == 0
 
-    def test_a_document_at_a_new_position_is_a_duplicate(self, wire: Wire, be: OwnAuthority) -> None:
+    def test_a_document_at_a_new_position_is_a_duplicate(
+        self, wire: Wire, be: OwnAuthority
+    ) -> None:
         line = wire.document(body())
         wire.send(line)
         before = size(be)
@@ -209,7 +211,9 @@ class TestStream:
         assert receipt["body"]["stream"]["have"] == 1
         assert have(be) == 1
 
-    def test_another_document_at_a_held_position_is_a_fork(self, wire: Wire, be: OwnAuthority) -> None:
+    def test_another_document_at_a_held_position_is_a_fork(
+        self, wire: Wire, be: OwnAuthority
+    ) -> None:
         wire.send(wire.document(body("RU0001")))
         wire.last, wire.head = 0, bytes(32)
 
@@ -338,7 +342,9 @@ class TestManifest:
 
 
 class TestLog:
-    def test_the_proof_must_start_where_the_recipient_holds(self, wire: Wire, be: OwnAuthority) -> None:
+    def test_the_proof_must_start_where_the_recipient_holds(
+        self, wire: Wire, be: OwnAuthority
+    ) -> None:
         wire.send(wire.document(body("RU0001")))
         wire.held = 0
 
@@ -357,7 +363,9 @@ class TestLog:
 
         assert problem.members["held"]["size"] == 0
 
-    def test_a_proof_that_does_not_verify_records_nothing(self, wire: Wire, be: OwnAuthority) -> None:
+    def test_a_proof_that_does_not_verify_records_nothing(
+        self, wire: Wire, be: OwnAuthority
+    ) -> None:
         wire.send(wire.document(body("RU0001")))
         before = size(be)
 
@@ -398,13 +406,17 @@ class TestLog:
         manifest, made = wire.manifest([line])
         first = wire.post(manifest, [line])
         wire.last, wire.head, wire.held = 1, _b64(made["stream"]["head"]), 1
-        wire.refused(log={"checkpoint": wire.checkpoint(1, bytes(32)), "from_size": 1, "consistency": []})
+        wire.refused(
+            log={"checkpoint": wire.checkpoint(1, bytes(32)), "from_size": 1, "consistency": []}
+        )
 
         assert wire.refused(wire.document(body("RU0002"))).code == "log-fork"
         assert wire.refused().code == "log-fork"
         assert wire.post(manifest, [line])["raw"] == first["raw"]
 
-    def test_a_smaller_checkpoint_is_good_for_a_heartbeat_only(self, wire: Wire, be: OwnAuthority) -> None:
+    def test_a_smaller_checkpoint_is_good_for_a_heartbeat_only(
+        self, wire: Wire, be: OwnAuthority
+    ) -> None:
         wire.send(wire.document(body("RU0001")))
         wire.send(wire.document(body("RU0002")))
         small = {"checkpoint": wire.checkpoint(1), "from_size": 0, "consistency": []}
@@ -457,7 +469,9 @@ class TestQuarantine:
         assert "rejudged" not in wire.send()["body"]  # the sender has witnessed it
         assert be.ledger.read(lambda tx: streams.quarantined(tx, "RU")) == []
 
-    def test_it_is_a_duplicate_from_then_on(self, wire: Wire, be: OwnAuthority, clock: SetClock) -> None:
+    def test_it_is_a_duplicate_from_then_on(
+        self, wire: Wire, be: OwnAuthority, clock: SetClock
+    ) -> None:
         line = wire.document(body(), iat=wire.sender.now_s() + 500)
         wire.send(line)
         clock.advance(seconds=500)
@@ -483,7 +497,16 @@ class TestConfirmation:
         return held
 
     def confirmation(self, wire: Wire, held: Any, **members: Any) -> bytes:
-        figures = ("number", "parcels", "lines", "totals", "exporter", "importer", "provenance", "destination")
+        figures = (
+            "number",
+            "parcels",
+            "lines",
+            "totals",
+            "exporter",
+            "importer",
+            "provenance",
+            "destination",
+        )
         content = {name: held.body[name] for name in figures} | {
             "received_on": held.body["issued_on"], "result": "as-issued", "seals_intact": True,
             "confirmed_by": {"authority": "RU", "on": held.body["issued_on"]},

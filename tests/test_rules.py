@@ -27,7 +27,9 @@ EXAMPLE = json.loads(
 CASES = json.loads((HERE / "rules.json").read_text("utf-8"))
 
 
-def draft(body: dict[str, Any], iss: str = "RU", aud: str = "EU-BE", iat: int | None = None) -> Draft:
+def draft(
+    body: dict[str, Any], iss: str = "RU", aud: str = "EU-BE", iat: int | None = None
+) -> Draft:
     moment = int(NOW.timestamp()) if iat is None else iat
     return Draft("certificate", Authority(iss), (Authority(aud),), moment, body)
 
@@ -118,7 +120,9 @@ def test_greenland_and_hong_kong_lie_within_their_participants() -> None:
         ("KP", "2026-11-22", None),
     ],
 )
-def test_a_participants_standing_is_that_of_the_day(code: str, day: str, status: str | None) -> None:
+def test_a_participants_standing_is_that_of_the_day(
+    code: str, day: str, status: str | None
+) -> None:
     row = participants.standing(code, date.fromisoformat(day))
 
     assert (row.status if row else None) == status

@@ -78,8 +78,10 @@ def test_every_kind_has_a_schema() -> None:
         st.sampled_from(["iss", "aud", "iat", "jti", "re", "sandbox", "body", "exp", "x"]),
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-            lambda inner: st.lists(inner, max_size=3)
-            | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+            ),
             max_leaves=8,
         ),
     )

@@ -17,7 +17,11 @@ def test_every_wycheproof_ed25519_case_is_judged_as_labelled() -> None:
     cases = 0
     for group in vectors.load("wycheproof/ed25519_test.json")["testGroups"]:
         key = read_public_key(
-            {"kty": "OKP", "crv": "Ed25519", "x": base64url.encode(bytes.fromhex(group["publicKey"]["pk"]))}
+            {
+                "kty": "OKP",
+                "crv": "Ed25519",
+                "x": base64url.encode(bytes.fromhex(group["publicKey"]["pk"])),
+            }
         )
         for case in group["tests"]:
             good = ALGORITHMS["Ed25519"].verify(
@@ -50,7 +54,9 @@ def test_rfc_signatures_verify_as_primitives() -> None:
     signed = [
         (entry["compact"], entry["key"], "ES256")
         for entry in rfc7515
-        if entry.get("compact") and entry.get("valid") and entry.get("key", {}).get("crv") == "P-256"
+        if entry.get("compact")
+        and entry.get("valid")
+        and entry.get("key", {}).get("crv") == "P-256"
     ]
     signed.append((rfc8037["output"]["compact"], rfc8037["input"]["key"], "Ed25519"))
     assert len(signed) >= 2

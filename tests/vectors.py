@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-FOLDER = Path(
-    os.environ.get("KPNODE_VECTORS") or Path(__file__).parents[2] / "shared" / "vectors"
-)
+FOLDER = Path(os.environ.get("KPNODE_VECTORS") or Path(__file__).parents[2] / "shared" / "vectors")
 
 
 def load(name: str) -> Any:

@@ -93,7 +93,11 @@ class Wire:
     def manifest(self, lines: list[bytes], **changes: Any) -> tuple[bytes, dict[str, Any]]:
         """A manifest for lines at the next positions; `changes` override members of the body."""
         indexes = changes.pop("indexes", None) or [self.log.add(digest(line)) for line in lines]
-        claims = {name: changes.pop(name) for name in ("iss", "aud", "iat", "exp", "sandbox") if name in changes}
+        claims = {
+            name: changes.pop(name)
+            for name in ("iss", "aud", "iat", "exp", "sandbox")
+            if name in changes
+        }
         head = self.head
         for line in lines:
             head = hashlib.sha256(head + digest(line)).digest()

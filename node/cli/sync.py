@@ -40,7 +40,7 @@ async def _rounds(own, peer: str | None):  # type: ignore[no-untyped-def]
     from node.exchange.dispatch import Dispatch
 
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-        dispatch = Dispatch(own, session)
+        dispatch = Dispatch(own, session, "sync")
         names = [name for name in dispatch.pushed() if peer in (None, name)]
         done = await asyncio.gather(
             *(dispatch.courier(name).round(heartbeat=True) for name in names)

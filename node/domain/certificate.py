@@ -51,7 +51,9 @@ def number_is_free(document: Content, context: Context) -> Iterator[Finding]:
     assert context.facts is not None
     held = context.facts.certificate(participant_of(document.iss) or "", document.body["number"])
     if held is not None and held.doc_id != document.doc_id:
-        detail = f"{held.number} is already used by document {held.doc_id} of {held.iss}"
+        # Which document it is, is told only to whom it belongs.
+        by = f" by document {held.doc_id}" if held.iss == document.iss else ""
+        detail = f"{held.number} is already used{by}"
         yield finding("KP-C-003", "/number", detail)
 
 

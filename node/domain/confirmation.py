@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import date
+from decimal import Decimal
+from typing import Any
 
 from node.documents import Content
 from node.domain.context import Context
 from node.domain.facts import HeldCertificate
 from node.errors import Finding, finding
-from node.ids import Authority, participant_of
 
 FIGURES = ("parcels", "lines", "totals", "exporter", "importer", "provenance", "destination")
 """What a confirmation quotes from its certificate."""
@@ -42,6 +43,9 @@ def references(document: Content, context: Context) -> Iterator[Finding]:
         detail = f"no certificate {document.body['number']} from {document.aud[0]} to {document.iss} is held as {document.re[0]}"
         yield finding("KP-F-001", "", detail)
         return
+    if len(document.re) > 1:
+        yield finding("KP-F-001", "", f"no amendment {document.re[1]} is held")
+        return
     if held.confirmed:
         yield finding("KP-F-002", "/number", f"{held.number} is already confirmed")
         return
@@ -55,7 +59,7 @@ def _agreement(document: Content, held: HeldCertificate, context: Context) -> It
         yield finding("KP-F-003", "/result", detail)
         return
     for member in FIGURES:
-        if body[member] != held.body[member]:
+        if _figures(body[member]) != _figures(held.body[member]):
             detail = f"the certificate has {held.body[member]}, got {body[member]}"
             yield finding("KP-F-003", f"/{member}", detail)
     received = body["received_on"]
@@ -71,6 +75,12 @@ def _agreement(document: Content, held: HeldCertificate, context: Context) -> It
             yield finding("KP-F-005", "/seals_intact", "expected true, got false")
 
 
-def may_confirm(certificate: HeldCertificate, authority: Authority) -> bool:
-    """Whether a certificate is addressed to this authority."""
-    return certificate.addressee == authority and participant_of(authority) is not None
+def _figures(value: Any) -> Any:
+    """What counts in a quotation: amounts as numbers, headings, names; not how lines are described."""
+    if isinstance(value, list | tuple):
+        return [_figures(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    told = {name: value[name] for name in ("hs", "name", "country") if name in value}
+    amounts = {name: Decimal(value[name]) for name in ("carats", "value_usd") if name in value}
+    return told | amounts

@@ -23,6 +23,8 @@ class Validity:
 
     def last_day(self, issued_on: date) -> date:
         """The last day of validity; of a month without that day, its last day."""
+        if issued_on > date.max - timedelta(days=self.days + 31 * self.months):
+            return date.max
         if self.days:
             return issued_on + timedelta(days=self.days)
         year, month = divmod(issued_on.month - 1 + self.months, 12)
@@ -63,7 +65,7 @@ class Profile:
 
 
 def profile(participant: str, day: date) -> Profile:
-    """The rules of a participant on a day."""
+    """The rules of a participant on a day; before its first known ones, the first."""
     data = _entry("default", day) | _entry(participant, day)
     return Profile(
         participant=participant,
@@ -76,8 +78,9 @@ def profile(participant: str, day: date) -> Profile:
 
 
 def _entry(name: str, day: date) -> dict[str, Any]:
-    dated = [e for e in _data().get(name, []) if date.fromisoformat(e["from"]) <= day]
-    return dated[-1] if dated else {}
+    known = _data().get(name, [])
+    dated = [e for e in known if date.fromisoformat(e["from"]) <= day]
+    return (dated or known[:1] or [{}])[-1]
 
 
 @cache

@@ -1,7 +1,7 @@
 """HTTP to one peer: bounded, timed, never redirected (protocol section 4)."""
 
 import asyncio
-import json
+import io
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -9,7 +9,7 @@ from urllib.parse import urlencode, urlsplit
 import aiohttp
 from yarl import URL
 
-from node import bundle
+from node import bundle, strict_json
 from node.authority import OwnAuthority
 from node.config import PeerSettings
 from node.documents import MAX_TRANSPORT_BYTES
@@ -36,10 +36,10 @@ class Answer:
     retry_after_s: float | None
 
     def json(self) -> dict[str, Any]:
-        """The body as a JSON object, or empty where it is none."""
+        """The body as a JSON object, read strictly; empty where it is none."""
         try:
-            parsed = json.loads(self.body)
-        except (ValueError, RecursionError):
+            parsed = strict_json.loads(self.body)
+        except ValueError:
             return {}
         return parsed if isinstance(parsed, dict) else {}
 
@@ -81,7 +81,12 @@ class PeerClient:
         url = URL(self._settings.url + target, encoded=True)
         try:
             async with self._session.request(
-                method, url, data=body, headers=headers, timeout=TIMEOUT, allow_redirects=False
+                method,
+                url,
+                data=None if body is None else io.BytesIO(body),  # in pieces, not at once
+                headers=headers,
+                timeout=TIMEOUT,
+                allow_redirects=False,
             ) as response:
                 return Answer(
                     response.status,
@@ -89,6 +94,8 @@ class PeerClient:
                     await _bounded(response),
                     _retry_after(response.headers.get("Retry-After")),
                 )
+        except aiohttp.ConnectionTimeoutError:
+            raise PeerUnreachableError(f"{url.host}:{url.port}: cannot connect in time") from None
         except TimeoutError:
             raise TimedOutError(f"{url.host}:{url.port} took too long to answer") from None
         except aiohttp.ClientConnectorError as error:

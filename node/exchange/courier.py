@@ -1,26 +1,38 @@
 """The delivery worker of one peer: pushes what waits, keeps trying for ever, checks what it is told."""
 
 import asyncio
+import contextlib
 import os
 import secrets
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from random import Random, SystemRandom
-from typing import Any
 
 import structlog
 
 from node.authority import OwnAuthority
-from node.errors import LogBehindError, PeerUnreachableError
+from node.errors import (
+    LedgerUnavailableError,
+    LogBehindError,
+    NodeError,
+    PeerUnreachableError,
+)
 from node.exchange import backoff, inspection
 from node.exchange.client import Answer, PeerClient, TimedOutError
 from node.exchange.peer_log import Gap
 from node.exchange.send import InvalidReceiptError, Outgoing, Sender
 from node.ids import DIGEST, Authority
 from node.ledger import peers
+from node.ledger.database import Transaction
 
-LEASE_S = 300
-"""Longer than any one delivery; a crashed process gives its lease up after this."""
+LEASE_S = 30
+"""Renewed while a delivery lasts. What a crashed `serve` held is taken over at the next start."""
+
+RETRY_LEASE_S = 1.0
+"""After a round that failed; the wait until the next try is read anew then."""
+
+MAX_SPOT_CHECKS = 20
 
 IDLE_POLL_S = 60.0
 _RETRIED = frozenset({401, 408, 425, 429})
@@ -45,64 +57,83 @@ class _FailedError(Exception):
 
 
 class Courier:
-    """Delivers to one peer; at most one bundle of a stream is in flight (a lease row)."""
+    """Delivers to one peer; at most one bundle of a stream is in flight (a lease row).
+
+    Args:
+        own: The sender.
+        peer: The recipient.
+        client: HTTP to the recipient.
+        holder: What kind of process this is, for the lease.
+        random: Source of jitter.
+    """
 
     def __init__(
-        self, own: OwnAuthority, peer: Authority, client: PeerClient, random: Random | None = None
+        self,
+        own: OwnAuthority,
+        peer: Authority,
+        client: PeerClient,
+        holder: str,
+        random: Random | None = None,
     ) -> None:
         self._own = own
         self._peer = peer
         self._client = client
         self._sender = Sender(own)
         self._random = random or SystemRandom()
-        self._holder = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._holder = f"{holder}-{os.getpid()}-{secrets.token_hex(4)}"
         self._greeted = False
+        self._unreached = True
         self._wake = asyncio.Event()
         self._hurry = False
 
     def wake(self, *, hurry: bool = False) -> None:
-        """Look for work now; in a hurry (the peer is there) without waiting for the next try."""
+        """Look for work now.
+
+        In a hurry (the peer has just been in contact) the wait is cut short that began because the
+        peer could not be reached; a wait that the peer itself has caused is not.
+        """
         self._hurry = self._hurry or hurry
         self._wake.set()
 
     async def run(self) -> None:
         """Deliver until cancelled; a failure is written down and tried again later."""
         beat_at = time.monotonic() + self._random.uniform(0, backoff.FIRST_HEARTBEAT_S)
+        longest = backoff.FIRST_HEARTBEAT_S  # a pause from before the start is not sat out
         while True:
             self._wake.clear()
-            pause = await self._pause_s()
+            pause = min(await self._pause_s(), longest)
             if pause <= 0:
-                done = await self.round(heartbeat=time.monotonic() >= beat_at)
-                if done.bundles:
+                longest = backoff.CAP_S
+                heartbeat = time.monotonic() >= beat_at
+                done = await self.round(heartbeat=heartbeat)
+                if heartbeat or done.bundles:
                     beat_at = time.monotonic() + backoff.heartbeat_s(self._random)
-                pause = 0.0 if done.error else max(0.0, beat_at - time.monotonic())
-                if done.error:
-                    continue
-            try:
-                await asyncio.wait_for(self._wake.wait(), min(pause, IDLE_POLL_S))
-            except TimeoutError:
-                continue
+                pause = RETRY_LEASE_S if done.error else beat_at - time.monotonic()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), min(max(pause, 0.0), IDLE_POLL_S))
 
     async def round(self, *, heartbeat: bool) -> Round:
         """Deliver everything that waits; with `heartbeat` at least an empty bundle.
 
-        Never raises for what the peer does; the error is in the result and in the database.
+        Never raises for what a peer does or the machine lacks; the error is in the result and, as
+        far as that can be written, in the database.
         """
         delivered = bundles = 0
-        if not await self._lease():
-            return Round(error="another process is delivering to this peer")
         try:
-            while True:
-                outgoing = await self._deliver(heartbeat=heartbeat and not bundles)
-                if outgoing is None:
-                    break
-                delivered, bundles = delivered + outgoing.count, bundles + 1
-            await self._spot_check()
-        except (_FailedError, PeerUnreachableError, InvalidReceiptError, LogBehindError) as error:
+            async with self._leased() as mine:
+                if not mine:
+                    return Round(error="another process is delivering to this peer")
+                while True:
+                    outgoing = await self._deliver(heartbeat=heartbeat and not bundles)
+                    if outgoing is None:
+                        break
+                    delivered, bundles = delivered + outgoing.count, bundles + 1
+                await self._spot_checks()
+        except Exception as error:  # whatever it is, the courier must live to try again
+            if not isinstance(error, NodeError | _FailedError):
+                log.exception("courier", peer=self._peer)
             await self._failed(error)
             return Round(delivered, bundles, str(error))
-        finally:
-            await asyncio.shield(self._unlease())
         return Round(delivered, bundles)
 
     async def _deliver(self, *, heartbeat: bool) -> Outgoing | None:
@@ -177,57 +208,87 @@ class Courier:
             await asyncio.to_thread(inspection.check_position, self._own, self._peer, answer.json())
         self._greeted = True
 
-    async def _spot_check(self) -> None:
-        """Rule 7: one document of a bundle received must be in the sender's log."""
-        wanted = await asyncio.to_thread(inspection.wanted, self._own, self._peer)
-        if wanted is None:
-            return
-        answer = await self._client.get(
-            "/kpx/v1/log/inclusion", index=wanted.index, size=wanted.head.size
-        )
-        if answer.status == 200:
+    async def _spot_checks(self) -> None:
+        """Rule 7: one document of each bundle received must be in the sender's log."""
+        for _ in range(MAX_SPOT_CHECKS):
+            wanted = await asyncio.to_thread(inspection.wanted, self._own, self._peer)
+            if wanted is None:
+                return
+            answer = await self._client.get(
+                "/kpx/v1/log/inclusion", index=wanted.index, size=wanted.head.size
+            )
+            denied = answer.json().get("code") in ("not-found", "bad-request")
+            if answer.status != 200 and not denied:
+                return  # no answer yet; it is asked again
             await asyncio.to_thread(
                 inspection.check_inclusion, self._own, self._peer, wanted, answer.json()
             )
 
     async def _pause_s(self) -> float:
         """Seconds until the next try may begin."""
-        if self._hurry:
-            self._hurry = False
-            return 0.0
+        hurry, self._hurry = self._hurry and self._unreached, False
         state = await asyncio.to_thread(
             self._own.ledger.read, lambda tx: peers.state(tx, self._peer)
         )
-        return 0.0 if state is None else float(state.next_try - self._own.now_s())
+        if hurry or state is None:
+            return 0.0
+        # Never beyond the cap: a clock that was wrong may have written any moment.
+        return min(float(state.next_try - self._own.now_s()), backoff.CAP_S)
 
     async def _failed(self, error: Exception) -> None:
+        self._unreached = isinstance(error, PeerUnreachableError)
         retry_after_s = getattr(error, "retry_after_s", None)
         at_cap = getattr(error, "at_cap", False) or isinstance(error, LogBehindError)
+        text = str(error).encode("utf-8", "replace").decode()
 
-        def write(tx: Any) -> float:
+        def write(tx: Transaction) -> float:
             state = peers.state(tx, self._peer)
             attempts = (state.attempts if state else 0) + 1
             pause = backoff.delay_s(attempts, self._random, retry_after_s)
             pause = backoff.CAP_S if at_cap else pause
             next_try = self._own.now_s() + max(1, round(pause))
-            peers.update(
-                tx, self._peer, attempts=attempts, next_try=next_try, last_error=str(error)
-            )
+            peers.update(tx, self._peer, attempts=attempts, next_try=next_try, last_error=text)
             return pause
 
-        pause = await asyncio.to_thread(self._own.ledger.write, write)
-        log.warning("not delivered", peer=self._peer, error=str(error), next_try_s=round(pause, 1))
+        try:
+            pause = await asyncio.to_thread(self._own.ledger.write, write)
+        except LedgerUnavailableError as unavailable:
+            log.error("ledger unavailable", peer=self._peer, error=str(unavailable))
+        else:
+            log.warning("not delivered", peer=self._peer, error=text, next_try_s=round(pause, 1))
 
-    async def _lease(self) -> bool:
+    @contextlib.asynccontextmanager
+    async def _leased(self) -> AsyncIterator[bool]:
+        """The one delivery to this peer, renewed for as long as it takes; False if it is taken."""
+        renewal: asyncio.Task[None] | None = None
+        try:
+            mine = await self._take_lease()
+            if mine:
+                renewal = asyncio.create_task(self._renew())
+            yield mine
+        finally:
+            if renewal is not None:
+                renewal.cancel()
+                await asyncio.gather(renewal, return_exceptions=True)
+            with contextlib.suppress(LedgerUnavailableError):
+                await asyncio.shield(
+                    asyncio.to_thread(
+                        self._own.ledger.write,
+                        lambda tx: peers.drop_lease(tx, self._peer, self._holder),
+                    )
+                )
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(LEASE_S / 3)
+            with contextlib.suppress(LedgerUnavailableError):
+                await self._take_lease()
+
+    async def _take_lease(self) -> bool:
         now_s = self._own.now_s()
         return await asyncio.to_thread(
             self._own.ledger.write,
             lambda tx: peers.take_lease(tx, self._peer, self._holder, now_s, now_s + LEASE_S),
-        )
-
-    async def _unlease(self) -> None:
-        await asyncio.to_thread(
-            self._own.ledger.write, lambda tx: peers.drop_lease(tx, self._peer, self._holder)
         )
 
 

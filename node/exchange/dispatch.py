@@ -14,11 +14,18 @@ PUSH = "push"
 
 
 class Dispatch:
-    """The couriers of the peers that are pushed to."""
+    """The couriers of the peers that are pushed to.
 
-    def __init__(self, own: OwnAuthority, session: aiohttp.ClientSession) -> None:
+    Args:
+        own: The sender.
+        session: For all requests.
+        holder: What kind of process this is, for the leases.
+    """
+
+    def __init__(self, own: OwnAuthority, session: aiohttp.ClientSession, holder: str) -> None:
         self._own = own
         self._session = session
+        self._holder = holder
         self._couriers: dict[Authority, Courier] = {}
         self._tasks: dict[Authority, asyncio.Task[None]] = {}
 
@@ -41,7 +48,8 @@ class Dispatch:
     def courier(self, peer: Authority) -> Courier:
         """A courier of a peer in the book."""
         settings = self._own.book.settings[peer]
-        return Courier(self._own, peer, PeerClient(self._own, settings, self._session))
+        client = PeerClient(self._own, settings, self._session)
+        return Courier(self._own, peer, client, self._holder)
 
     def pushed(self) -> list[Authority]:
         """The peers that are pushed to and not stopped."""

@@ -94,14 +94,8 @@ def check_position(own: OwnAuthority, peer: Authority, answer: Mapping[str, Any]
             peers.update(tx, peer, proven_size=seen.size)
         elif seen is None and _size(answer.get("witnessed")) > entries.size(tx):
             claims.append(f"{peer} claims to have witnessed more of this log than there is")
-        have = (
-            answer.get("received", {}).get("have")
-            if isinstance(answer.get("received"), dict)
-            else 0
-        )
-        last = streams.sent_place(tx, peer)
-        if type(have) is int and last is not None and have > last.position:
-            claims.append(f"{peer} claims position {have}, the last sent is {last.position}")
+        if (wrong := _wrong_place(tx, peer, answer.get("received"))) is not None:
+            claims.append(wrong)
         for claim in claims:
             peers.report(
                 tx, peer, "position-ahead", "both", claim, {"position": dict(answer)}, own.now_s()
@@ -110,7 +104,7 @@ def check_position(own: OwnAuthority, peer: Authority, answer: Mapping[str, Any]
 
     if not own.ledger.write(act):
         assert seen is not None
-        own.checkpoints.remember(seen.note)
+        own.checkpoints.contradict(seen.note)
         own.ledger.read(own.checkpoints.guard)
 
 
@@ -121,6 +115,19 @@ def _own_checkpoint(own: OwnAuthority, claimed: Any) -> Checkpoint | None:
         return own.checkpoints.read(claimed["note"])
     except NoteError:
         return None
+
+
+def _wrong_place(tx: Transaction, peer: Authority, received: Any) -> str | None:
+    if not isinstance(received, dict) or type(received.get("have")) is not int:
+        return None
+    have, last = received["have"], streams.sent_place(tx, peer)
+    assert last is not None
+    if have > last.position:
+        return f"{peer} claims position {have}, the last sent is {last.position}"
+    mine = streams.sent_place(tx, peer, have) if have >= 0 else None
+    if mine is None or base64url.encode(mine.head) != received.get("head"):
+        return f"{peer} claims another head at position {have}"
+    return None
 
 
 def _size(claimed: Any) -> int:

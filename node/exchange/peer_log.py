@@ -71,7 +71,18 @@ def check_manifest_log(
     if shown.size < held.size and not heartbeat:
         raise _proof_needed(held, f"expected a checkpoint of {held.size} or more")
     check_seen(tx, peer, shown)
+    if log["from_size"] == held.size == shown.size and log["consistency"]:
+        raise ProblemError("bad-proof", f"nothing is to be proven from {held.size} to itself")
+    if log["from_size"] > shown.size:
+        raise ProblemError("bad-proof", f"no proof leads from {log['from_size']} to {shown.size}")
     return shown
+
+
+def claimed_size(note: str) -> int | None:
+    """The size a checkpoint names, before its signature is checked; None if it names none."""
+    lines = note.split("\n")
+    plain = len(lines) > 1 and lines[1].isascii() and lines[1].isdigit() and len(lines[1]) <= 16
+    return int(lines[1]) if plain else None
 
 
 def check_seen(tx: Transaction, peer: Authority, shown: Seen) -> None:

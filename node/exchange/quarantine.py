@@ -3,6 +3,7 @@
 from node.authority import OwnAuthority
 from node.clock import seconds
 from node.domain.context import Context
+from node.errors import LogBehindError
 from node.exchange.judge import judge
 from node.ids import Authority
 from node.ledger import streams
@@ -16,6 +17,10 @@ def judge_again(own: OwnAuthority, peer: Authority) -> int:
     An accepted one enters the log now; the next receipts to the peer name it in ``rejudged``.
     """
     kept = own.ledger.read(lambda tx: streams.quarantined(tx, peer))
+    try:
+        own.ledger.read(own.checkpoints.guard)
+    except LogBehindError:
+        return 0  # nothing may be recorded; the operator is told elsewhere
     return sum(_again(own, peer, item) for item in kept if item.jws is not None)
 
 
@@ -35,7 +40,8 @@ def _again(own: OwnAuthority, peer: Authority, item: Quarantined) -> bool:
             if verdict.findings(tx, context):
                 return False
             index = own.log(tx, document.signed, document.kind, now_s)
-        streams.release(tx, peer, item.position, item.doc_id, index)
+            streams.to_rejudged(tx, peer, item.doc_id, index)
+        streams.release(tx, peer, document.signed.raw)
         return accepted
 
     return own.ledger.write(act)

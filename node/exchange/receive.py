@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from node import base64url, bundle
+from node import base64url, bundle, strict_json
 from node.authority import OwnAuthority
 from node.clock import CLOCK_GRACE_S, seconds
 from node.documents import MAX_TRANSPORT_BYTES, Document, SignedDocument
@@ -29,6 +29,9 @@ from node.schema.validation import check_document
 
 MAX_MANIFEST_LIFE_S = 90 * 24 * 3600
 RETRY_AFTER_PAUSE_S = 900
+
+MAX_RESULTS_BYTES = 600 * 1024
+"""Of a receipt's 1 MiB, which base64 makes 768 KiB of JSON; the rest is for `rejudged` and log."""
 
 
 class StreamForkError(Exception):
@@ -93,9 +96,12 @@ class Receiver:
             ProblemError: In the order of protocol section 4; forks carry ``statement``.
         """
         if opened.receipt is not None:
+            # It may never have left: a crash can come between commit and release.
+            self._own.checkpoints.release(_checkpoint_of(opened.receipt))
             return opened.receipt
         manifest = opened.manifest
         assert manifest is not None
+        check_known(self._own, manifest.iss)  # the peers may have been reloaded meanwhile
         lines = bundle.split(rest)
         bundle.check_against_manifest(manifest.body, lines, rest)
         context = Context(self._own.clock.now())
@@ -156,7 +162,7 @@ class Receiver:
         now_s = seconds(context.now)
         stored = transport.receipt(tx, peer, manifest.doc_id)
         if stored is not None:  # the same manifest came twice at once
-            return _Answer(stored, own.checkpoints.current(tx, now_s).note)
+            return _Answer(stored, _checkpoint_of(stored))
         own.checkpoints.guard(tx)
         self._check_log(tx, manifest, now_s)
         have = self._check_stream(tx, peer, body)
@@ -169,13 +175,12 @@ class Receiver:
             tx, peer, known=known, last_in=now_s, bad_proofs=0,
             proven_size=max(proven, _state(tx, peer).proven_size),
         )  # fmt: skip
-        rejudged = [
-            {"doc": doc_id, "outcome": "accepted", "index": index}
-            for doc_id, index in streams.rejudged(tx, peer, proven)
-        ]
-        receipt_body = self._receipt_body(tx, manifest, have, results, now_s)
-        if rejudged:
-            receipt_body["rejudged"] = rejudged
+        receipt_body = self._receipt_body(tx, manifest, have, _fitting(results), now_s)
+        if rejudged := streams.rejudged(tx, peer, manifest.doc_id, proven):
+            receipt_body["rejudged"] = [
+                {"doc": doc_id, "outcome": "accepted", "index": index} for doc_id, index in rejudged
+            ]
+            streams.named(tx, peer, manifest.doc_id, entries.size(tx))
         signed = own.sign(RECEIPT, [peer], _in_order(receipt_body), iat=now_s)
         transport.keep_receipt(tx, "given", peer, manifest.doc_id, signed.raw, now_s)
         checkpoint: str = receipt_body["log"]["checkpoint"]
@@ -191,10 +196,11 @@ class Receiver:
         wrong = peer_log.check_own_head(tx, body["witnessed"])
         if wrong is not None:
             raise ProblemError("bad-proof", f"witnessed: {wrong}")
+        size = peer_log.claimed_size(body["log"]["checkpoint"])
+        if size is not None and any(index >= size for index in body["indexes"]):
+            raise bundle.malformed("the checkpoint does not cover all indexes")
         heartbeat = not body["documents"]
         shown = peer_log.check_manifest_log(tx, self._own, peer, body["log"], heartbeat=heartbeat)
-        if any(index >= shown.size for index in body["indexes"]):
-            raise bundle.malformed("the checkpoint does not cover all indexes")
         witness.keep(tx, peer, shown, now_s)
 
     def _check_stream(self, tx: Transaction, peer: Authority, body: Mapping[str, Any]) -> Place:
@@ -247,12 +253,12 @@ class Receiver:
     def _held_result(
         self, tx: Transaction, peer: Authority, doc_id: str, position: int
     ) -> dict[str, Any]:
-        index = streams.received_index(tx, peer, doc_id)
-        if index is not None:
-            return {"doc": doc_id, "outcome": "duplicate", "index": index}
         kept = streams.quarantined_at(tx, peer, position)
-        assert kept is not None
-        return {"doc": doc_id, "outcome": "rejected", "errors": kept.errors}
+        if kept is not None:
+            return {"doc": doc_id, "outcome": "rejected", "errors": kept.errors}
+        index = streams.received_index(tx, peer, doc_id)
+        assert index is not None, f"position {position} is held, hence accepted or in quarantine"
+        return {"doc": doc_id, "outcome": "duplicate", "index": index}
 
     def _fresh_result(
         self,
@@ -278,6 +284,7 @@ class Receiver:
             return {"doc": doc_id, "outcome": "rejected", "errors": _as_json(findings)}
         assert verdict.document is not None
         index = self._own.log(tx, verdict.document.signed, verdict.document.kind, now_s)
+        streams.release(tx, peer, verdict.raw)  # where an earlier position had it refused
         return {"doc": doc_id, "outcome": "accepted", "index": index}
 
     def _receipt_body(
@@ -392,6 +399,33 @@ def _in_order(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def _as_json(findings: tuple[Finding, ...]) -> list[dict[str, Any]]:
     return [found.as_json() for found in findings]
+
+
+def _checkpoint_of(receipt: bytes) -> str:
+    note: str = entries.claims(receipt)["body"]["log"]["checkpoint"]
+    return note
+
+
+def _fitting(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Results with as many findings as a receipt has room for; each refusal keeps its first code."""
+    allowance = MAX_RESULTS_BYTES // max(1, len(results))
+    return [
+        result | {"errors": _fitting_errors(result["errors"], allowance)}
+        if result["outcome"] == "rejected"
+        else result
+        for result in results
+    ]
+
+
+def _fitting_errors(errors: list[dict[str, Any]], allowance: int) -> list[dict[str, Any]]:
+    kept: list[dict[str, Any]] = []
+    for error in errors:
+        allowance -= len(strict_json.dumps(error))
+        if allowance < 0:
+            break
+        kept.append(error)
+    first = errors[0]
+    return kept or [{"code": first["code"], "rule": first["rule"], "detail": first["detail"][:80]}]
 
 
 def _listed(refusal: RefusedError) -> str:

@@ -71,6 +71,7 @@ class Sender:
         outgoing, checkpoint = made
         self._own.fault("send.release")
         self._own.checkpoints.release(checkpoint)
+        self._own.fault("send.post")
         return outgoing
 
     def accept(
@@ -98,11 +99,11 @@ class Sender:
             )
         except _OtherStreamError as found:
             evidence = {"receipt": raw.decode()}
-            self._report(peer, "stream-fork", str(found), evidence)
+            self._report(peer, "stream-fork", "out", str(found), evidence)
             raise InvalidReceiptError(str(found)) from None
         except LogForkError as fork:
             self._report(
-                peer, "log-fork", str(fork), dict(fork.evidence) | {"receipt": raw.decode()}
+                peer, "log-fork", "both", str(fork), dict(fork.evidence) | {"receipt": raw.decode()}
             )
             raise InvalidReceiptError(str(fork)) from None
         except ProblemError as problem:
@@ -121,7 +122,7 @@ class Sender:
             return False
         if receipt.body["manifest"] != manifest or receipt.body.get("code") != code:
             return False
-        self._report(peer, code, f"{peer} states a {code}", {"statement": statement})
+        self._report(peer, code, "out", f"{peer} states a {code}", {"statement": statement})
         return True
 
     def proof_needed(self, peer: Authority, held: Any) -> None:
@@ -152,9 +153,10 @@ class Sender:
             raise InvalidReceiptError(f"proof-needed: {wrong}")
 
     def halve(self, peer: Authority, count: int) -> None:
-        """After a time-out: half as many documents, in a new manifest."""
-        batch = max(1, count // 2)
-        self._own.ledger.write(lambda tx: peers.update(tx, peer, batch=batch, in_flight=None))
+        """After a time-out: half as many documents, in a new manifest; one stays as it is."""
+        if count > 1:
+            batch = count // 2
+            self._own.ledger.write(lambda tx: peers.update(tx, peer, batch=batch, in_flight=None))
 
     def _next(
         self, tx: Transaction, peer: Authority, *, heartbeat: bool
@@ -275,10 +277,12 @@ class Sender:
         )  # fmt: skip
         return None
 
-    def _report(self, peer: Authority, code: str, detail: str, evidence: Mapping[str, Any]) -> None:
+    def _report(
+        self, peer: Authority, code: str, direction: str, detail: str, evidence: Mapping[str, Any]
+    ) -> None:
         now_s = self._own.now_s()
         self._own.ledger.write(
-            lambda tx: peers.report(tx, peer, code, "out", detail, evidence, now_s)
+            lambda tx: peers.report(tx, peer, code, direction, detail, evidence, now_s)
         )
 
 

@@ -44,7 +44,7 @@ def check(own: OwnAuthority, header: str | None, target: str) -> Authority:
         untrusted = parse(text.strip().encode("utf-8", "replace"), MAX_DOCUMENT_BYTES)
     except RefusedError as refusal:
         raise ProblemError("bad-request", f"token: {refusal}") from None
-    if scheme != SCHEME or untrusted.typ != REQUEST.typ:
+    if scheme.upper() != SCHEME or untrusted.typ != REQUEST.typ:
         raise ProblemError("bad-request", f"expected {SCHEME} and a token of {REQUEST.typ}")
     check_known(own, untrusted.claimed_issuer)
     try:

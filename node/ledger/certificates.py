@@ -109,11 +109,15 @@ def record(tx: Transaction, kind: str, iss: str, aud: str, doc_id: str, re: str 
         tx.execute("UPDATE certificates SET confirmation = ? WHERE doc_id = ?", (doc_id, re))
 
 
-def use_source(tx: Transaction, number: str, carats: str, used_by: str) -> None:
-    """Note that a re-export took carats out of a certificate."""
+def use_source(tx: Transaction, number: str, carats: Decimal, used_by: str) -> None:
+    """Note that a re-export took carats out of a certificate, once more if it did already."""
+    row = tx.execute(
+        "SELECT carats FROM re_exports WHERE number = ? AND used_by = ?", (number, used_by)
+    ).fetchone()
+    total = carats + (Decimal(row["carats"]) if row is not None else 0)
     tx.execute(
-        "INSERT INTO re_exports (number, carats, used_by) VALUES (?, ?, ?)",
-        (number, carats, used_by),
+        "INSERT OR REPLACE INTO re_exports (number, carats, used_by) VALUES (?, ?, ?)",
+        (number, str(total), used_by),
     )
 
 

@@ -6,6 +6,8 @@ file of its own, and where that file is ahead of the ledger (a restored backup),
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from node.errors import LogBehindError
@@ -32,22 +34,27 @@ class CheckpointKeeper:
         self._sign = sign
         self._check = check
         self._released = released
+        self._contradicting = released.with_name("contradicting-checkpoint")
         self._sound = ""  # the released note that was found in the tree
 
     def guard(self, tx: Transaction) -> None:
         """Refuse to go on where the ledger lacks entries it has vouched for (protocol section 5).
 
         Raises:
-            LogBehindError: The released checkpoint is not one of this tree.
+            LogBehindError: A checkpoint that has left is not one of this tree.
         """
-        text = self._read_released()
-        if text in ("", self._sound):
-            return
+        for path in (self._released, self._contradicting):
+            text = _read(path)
+            if text not in ("", self._sound):
+                self._check_in_tree(tx, path, text)
+                self._sound = text
+
+    def _check_in_tree(self, tx: Transaction, path: Path, text: str) -> None:
         try:
             released = self.read(text)
         except NoteError as error:
             raise LogBehindError(
-                f"{self._released} is damaged ({error}); restore it, the ledger may be a copy"
+                f"{path} is damaged ({error}); restore it, the ledger may be a copy"
             ) from None
         size = entries.size(tx)
         if released.size > size or entries.root(tx, released.size) != released.root:
@@ -55,7 +62,6 @@ class CheckpointKeeper:
                 f"this ledger has {size} entries, but a checkpoint of {released.size} has left it: "
                 "it is an old copy or was changed; nothing is signed until the lost entries are back"
             )
-        self._sound = text
 
     def current(self, tx: Transaction, at_s: int) -> Checkpoint:
         """The checkpoint of the tree as it stands in this transaction, signed if it is new."""
@@ -77,34 +83,21 @@ class CheckpointKeeper:
         Args:
             text: The note of a checkpoint of this log.
         """
-        self._keep(text, only_larger=True)
-
-    def remember(self, text: str) -> None:
-        """Take a checkpoint that came back from a peer for the released one.
-
-        Args:
-            text: A note signed by this log that is not one of this tree; `guard` refuses from then on.
-        """
-        self._keep(text, only_larger=False)
-
-    def _keep(self, text: str, *, only_larger: bool) -> None:
-        folder = os.open(self._released.parent, os.O_RDONLY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)  # other processes of this node release, too
-            before = self._read_released()
-            if only_larger and before and self.read(before).size >= self.read(text).size:
+        with _locked(self._released.parent):  # other processes of this node release, too
+            before = _read(self._released)
+            if before and self.read(before).size >= self.read(text).size:
                 return
-            fresh = self._released.with_suffix(".new")
-            with fresh.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self._released)
-            os.fsync(folder)
-            if only_larger and self._sound == before:
-                self._sound = text
-        finally:
-            os.close(folder)
+            _write(self._released, text)
+        if self._sound == before:
+            self._sound = text
+
+    def contradict(self, text: str) -> None:
+        """Keep a checkpoint of this log, come back from a peer, that is not one of this tree.
+
+        `guard` refuses from then on.
+        """
+        with _locked(self._released.parent):
+            _write(self._contradicting, text)
 
     def read(self, text: str) -> Checkpoint:
         """Parse a checkpoint of this very log.
@@ -114,22 +107,32 @@ class CheckpointKeeper:
         """
         return note.read_checkpoint(text, self.origin, [(self._public, self._check)])
 
-    def _read_released(self) -> str:
-        try:
-            return self._released.read_text("utf-8")
-        except FileNotFoundError:
-            return ""
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
-def newest(tx: Transaction) -> Checkpoint | None:
-    """The newest stored checkpoint."""
-    row = tx.execute(
-        "SELECT size, root, note FROM checkpoints ORDER BY size DESC LIMIT 1"
-    ).fetchone()
-    if row is None:
-        return None
-    origin = row["note"].partition("\n")[0]
-    return Checkpoint(origin, row["size"], bytes(row["root"]), row["note"])
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        return ""
+
+
+def _write(path: Path, text: str) -> None:
+    fresh = path.with_suffix(".new")
+    with fresh.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
 
 
 def all_checkpoints(tx: Transaction) -> list[Checkpoint]:

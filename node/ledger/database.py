@@ -9,7 +9,7 @@ from typing import TypeVar
 from sqlite_utils import Database
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined] # pysqlite3 where installed
 
-from node.errors import ConfigError
+from node.errors import ConfigError, LedgerUnavailableError
 from node.ledger.migrations import migrations
 
 T = TypeVar("T")
@@ -57,7 +57,11 @@ class Ledger:
             ) from error
 
     def write(self, act: Callable[[Transaction], T]) -> T:
-        """Run `act` in one transaction; durable on return, or nothing happened."""
+        """Run `act` in one transaction; durable on return, or nothing happened.
+
+        Raises:
+            LedgerUnavailableError: The database is locked for too long, or cannot be written.
+        """
         return self.submit_write(act).result()
 
     def read(self, query: Callable[[Transaction], T]) -> T:
@@ -109,19 +113,26 @@ class Ledger:
 
     def _run(self, act: Callable[[Transaction], T], begin: str) -> T:
         connection = self._connection()
-        connection.execute(begin)
         try:
+            connection.execute(begin)
             result = act(connection)
             connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            _roll_back(connection)
+            raise LedgerUnavailableError(f"{self._path}: {error}") from error
         except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            _roll_back(connection)
             raise
         return result
 
     def _data_version(self) -> int:
         (version,) = self._connection().execute("PRAGMA data_version").fetchone()
         return int(version)
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
 
 
 def sqlite_version() -> str:

@@ -52,7 +52,9 @@ def _ledger(db: Database) -> None:
           PRIMARY KEY (peer, position)) STRICT, WITHOUT ROWID;
         CREATE TABLE rejudged (
           peer TEXT NOT NULL, doc_id TEXT NOT NULL, idx INTEGER NOT NULL,
+          named_in TEXT, named_size INTEGER,
           PRIMARY KEY (peer, doc_id)) STRICT, WITHOUT ROWID;
+        CREATE INDEX quarantine_doc ON quarantine (peer, doc_id);
 
         CREATE TABLE sent (
           manifest TEXT PRIMARY KEY, peer TEXT NOT NULL, jws BLOB NOT NULL,
@@ -79,7 +81,8 @@ def _ledger(db: Database) -> None:
           detail TEXT NOT NULL, evidence TEXT NOT NULL, at INTEGER NOT NULL,
           resolved_at INTEGER, because TEXT) STRICT;
         CREATE TABLE spot_checks (
-          peer TEXT PRIMARY KEY, doc_id TEXT NOT NULL, idx INTEGER NOT NULL) STRICT;
+          peer TEXT NOT NULL, doc_id TEXT NOT NULL, idx INTEGER NOT NULL,
+          PRIMARY KEY (peer, doc_id)) STRICT, WITHOUT ROWID;
         CREATE TABLE tokens (
           iss TEXT NOT NULL, jti TEXT NOT NULL, until INTEGER NOT NULL,
           PRIMARY KEY (iss, jti)) STRICT, WITHOUT ROWID;

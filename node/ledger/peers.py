@@ -99,6 +99,11 @@ def drop_lease(tx: Transaction, authority: str, holder: str) -> None:
     )
 
 
+def drop_leases(tx: Transaction, kind: str) -> None:
+    """Give back what processes of a kind hold that are known to have ended."""
+    tx.execute("UPDATE peers SET lease = NULL WHERE lease GLOB ?", (f"{kind}-*",))
+
+
 def report(
     tx: Transaction, peer: str, code: str, direction: str, detail: str,
     evidence: Mapping[str, Any], at_s: int,

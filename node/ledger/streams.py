@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from node import base64url
+from node.domain.kinds import KINDS
 from node.errors import Finding
 from node.ledger.database import Transaction
 from node.log.chain import START, Place
@@ -88,11 +89,12 @@ def receive(tx: Transaction, peer: str, place: Place, doc_id: str, at_s: int) ->
 def received_index(tx: Transaction, peer: str, doc_id: str) -> int | None:
     """The log index of a document accepted from this peer, or None (duplicate within the pair)."""
     row = tx.execute(
-        "SELECT e.idx FROM stream_in s JOIN entries e USING (doc_id) "
-        "WHERE s.doc_id = ? AND s.peer = ? LIMIT 1",
+        "SELECT e.idx, d.typ FROM stream_in s JOIN entries e USING (doc_id) "
+        "JOIN documents d USING (doc_id) WHERE s.doc_id = ? AND s.peer = ? AND d.iss = s.peer LIMIT 1",
         (doc_id, peer),
     ).fetchone()
-    return None if row is None else int(row["idx"])
+    # The log also holds the peer's receipts, and what it was sent; a peer may send those, too.
+    return int(row["idx"]) if row is not None and KINDS[row["typ"]].travels else None
 
 
 def known_to(tx: Transaction, peer: str, index: int) -> bool:
@@ -189,29 +191,46 @@ def _quarantined(row: Any) -> Quarantined:
     return Quarantined(position, doc_id, size_bytes, kept, json.loads(errors), judged_at)
 
 
-def release(tx: Transaction, peer: str, position: int, doc_id: str, index: int) -> None:
-    """A document in quarantine was accepted after all; a later receipt will say so."""
-    tx.execute("DELETE FROM quarantine WHERE peer = ? AND position = ?", (peer, position))
+def release(tx: Transaction, peer: str, raw: bytes) -> None:
+    """A document in quarantine was accepted after all, wherever in the stream it stands."""
+    tx.execute("DELETE FROM quarantine WHERE peer = ? AND jws = ?", (peer, raw))
+
+
+def to_rejudged(tx: Transaction, peer: str, doc_id: str, index: int) -> None:
+    """A document was accepted after its receipt; a later one will say so."""
     tx.execute(
         "INSERT OR IGNORE INTO rejudged (peer, doc_id, idx) VALUES (?, ?, ?)", (peer, doc_id, index)
     )
 
 
 def rejudged(
-    tx: Transaction, peer: str, proven_size: int, limit: int = 1000
+    tx: Transaction, peer: str, manifest: str, witnessed: int, limit: int = 1000
 ) -> list[tuple[str, int]]:
     """Documents accepted after all that the peer may not know of yet: (doc id, index).
 
-    Once the peer has witnessed a log that covers them it has had a receipt that names them.
+    One is named in every receipt until the peer, with another manifest, has witnessed the log that
+    the first of those receipts showed: then it has held such a receipt.
 
     Args:
         tx: The transaction.
         peer: Whose documents.
-        proven_size: The size of this log that the peer last said it had witnessed.
+        manifest: The manifest now answered.
+        witnessed: The size of this log that it says the peer has witnessed.
         limit: At most so many.
     """
-    tx.execute("DELETE FROM rejudged WHERE peer = ? AND idx < ?", (peer, proven_size))
+    tx.execute(
+        "DELETE FROM rejudged WHERE peer = ? AND named_in <> ? AND named_size <= ?",
+        (peer, manifest, witnessed),
+    )
     rows = tx.execute(
         "SELECT doc_id, idx FROM rejudged WHERE peer = ? ORDER BY idx LIMIT ?", (peer, limit)
     )
     return [(row["doc_id"], row["idx"]) for row in rows]
+
+
+def named(tx: Transaction, peer: str, manifest: str, size: int) -> None:
+    """Note which receipt first named the peer's rejudged documents, and the log it showed."""
+    tx.execute(
+        "UPDATE rejudged SET named_in = ?, named_size = ? WHERE peer = ? AND named_in IS NULL",
+        (manifest, size, peer),
+    )

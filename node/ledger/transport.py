@@ -78,17 +78,18 @@ def use_token(tx: Transaction, iss: str, jti: str, now_s: int, until_s: int) -> 
 
 
 def want_spot_check(tx: Transaction, peer: str, doc_id: str, index: int) -> None:
-    """Remember to check one document's inclusion in the sender's log; the newest counts."""
+    """Remember to check one document's inclusion in the sender's log."""
     tx.execute(
-        "INSERT INTO spot_checks (peer, doc_id, idx) VALUES (?, ?, ?) "
-        "ON CONFLICT (peer) DO UPDATE SET doc_id = excluded.doc_id, idx = excluded.idx",
+        "INSERT OR IGNORE INTO spot_checks (peer, doc_id, idx) VALUES (?, ?, ?)",
         (peer, doc_id, index),
     )
 
 
 def wanted_spot_check(tx: Transaction, peer: str) -> tuple[str, int] | None:
-    """The document whose inclusion is to be checked: (doc id, index in the sender's log)."""
-    row = tx.execute("SELECT doc_id, idx FROM spot_checks WHERE peer = ?", (peer,)).fetchone()
+    """A document whose inclusion is to be checked: (doc id, index in the sender's log)."""
+    row = tx.execute(
+        "SELECT doc_id, idx FROM spot_checks WHERE peer = ? LIMIT 1", (peer,)
+    ).fetchone()
     return None if row is None else (row["doc_id"], row["idx"])
 
 

@@ -213,15 +213,17 @@ def _exceeded(sources: Sequence[Mapping[str, Any]], context: Context) -> list[Fi
     """KP-C-015: no more goes out of a certificate held here than came in with it."""
     assert context.facts is not None
     found = []
+    taken: dict[str, Decimal] = {}
     for at, source in enumerate(sources):
         number = source["number"]
+        taken[number] = taken.get(number, Decimal(0)) + Decimal(source["carats"])
         held = context.facts.certificate(number[:2], number)
         if held is None:
             continue  # came in on paper, or before this node
         came_in = Decimal(held.body["totals"]["carats"])
         left = came_in - context.facts.re_exported(number)
-        if Decimal(source["carats"]) > left:
-            detail = f"{left} of {came_in} carats of {number} are left, got {source['carats']}"
+        if taken[number] > left:
+            detail = f"{left} of {came_in} carats of {number} are left, got {taken[number]}"
             found.append(finding("KP-C-015", f"/source_certificates/{at}/carats", detail))
     return found
 
@@ -235,7 +237,7 @@ def _sign(tx: Transaction, own: OwnAuthority, item: _Prepared, officer: Officer)
     signed = own.sign(CERTIFICATE, draft.aud, draft.body, iat=draft.iat)
     own.publish(tx, signed, CERTIFICATE.name, draft.iat)
     for source in item.sources:
-        certificates.use_source(tx, source["number"], source["carats"], number)
+        certificates.use_source(tx, source["number"], Decimal(source["carats"]), number)
     acts.note(tx, draft.iat, "issue", number, officer.office, officer.officer)
     return Issued(number, signed.doc_id, draft.aud[0])
 

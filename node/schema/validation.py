@@ -4,6 +4,7 @@ Form only: rules with codes of their own are in `node.domain`. Beside the keywor
 two annotations of ours are checked: ``x-text`` (text rules of protocol section 1) and ``x-sorted``.
 """
 
+import json
 import unicodedata
 from collections.abc import Iterator, Sequence
 from datetime import date
@@ -97,7 +98,7 @@ def _detail(error: ValidationError) -> str:
             return f"expected {error.validator_value!r}, got {got}"
         case "format":
             return f"expected a real date YYYY-MM-DD, got {got}"
-        case "x-text" | "x-sorted":
+        case "x-text" | "x-sorted" | "uniqueItems":
             return str(error.message)
         case _:
             return f"{error.validator} {error.validator_value}: got {got}"
@@ -143,6 +144,14 @@ def _sorted(_: Any, wanted: bool, instance: Any, __: Any) -> Iterator[Validation
             yield ValidationError(f"expected sorted and unique {expected}, got {instance}")
 
 
+def _unique(_: Any, wanted: bool, instance: Any, __: Any) -> Iterator[ValidationError]:
+    # The library's own check takes quadratic time on lists of mixed types.
+    if wanted and isinstance(instance, list):
+        seen = {json.dumps(item, sort_keys=True) for item in instance}
+        if len(seen) != len(instance):
+            yield ValidationError(f"{len(instance) - len(seen)} items stand twice")
+
+
 def _is_integer(_: Any, instance: Any) -> bool:
     # JSON Schema takes 1.0 for an integer; signed data has no float at all.
     return isinstance(instance, int) and not isinstance(instance, bool)
@@ -158,6 +167,6 @@ _FORMATS = FormatChecker(formats=())
 _FORMATS.checks("date", raises=ValueError)(_is_date)
 _Validator = validators.extend(
     Draft202012Validator,
-    {"x-text": _text, "x-sorted": _sorted},
+    {"x-text": _text, "x-sorted": _sorted, "uniqueItems": _unique},
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
 )

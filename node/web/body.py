@@ -22,8 +22,6 @@ class BundleBody:
         Raises:
             ProblemError: ``unsupported-media`` or ``too-large``.
         """
-        if "Content-Encoding" in request.headers:
-            raise ProblemError("unsupported-media", "no Content-Encoding is accepted")
         if request.content_type != MEDIA_TYPE:
             detail = f"expected {MEDIA_TYPE}, got {request.content_type}"
             raise ProblemError("unsupported-media", detail)

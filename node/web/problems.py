@@ -6,7 +6,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from node.errors import ProblemError
+from node.errors import LedgerUnavailableError, ProblemError
 
 STATUS = {
     "unsupported-media": 415,
@@ -31,6 +31,7 @@ STATUS = {
     "internal": 500,
 }
 MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 10
 
 log = structlog.get_logger()
 
@@ -62,10 +63,16 @@ def response(problem: ProblemError) -> web.Response:
 async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn everything that goes wrong into a problem; the unexpected is logged, never shown."""
     try:
+        if "Content-Encoding" in request.headers:
+            raise ProblemError("unsupported-media", "no Content-Encoding is accepted")
         return await handler(request)
     except ProblemError as problem:
         log.info("refused", method=request.method, path=request.path, code=problem.code)
         return response(problem)
+    except LedgerUnavailableError as error:
+        log.error("ledger unavailable", error=str(error))
+        members = {"retry_after": RETRY_AFTER_S}
+        return response(ProblemError("paused", "the ledger cannot be used right now", members))
     except web.HTTPMethodNotAllowed as error:
         refused = response(ProblemError("not-allowed", f"{request.method} is not allowed here"))
         refused.headers["Allow"] = ", ".join(sorted(error.allowed_methods))

@@ -12,9 +12,12 @@ from aiohttp import web
 
 from node.authority import OwnAuthority
 from node.config import PEERS_FILE, Config, Endpoint
-from node.errors import ConfigError
+from node.errors import ConfigError, LedgerUnavailableError
 from node.exchange.dispatch import Dispatch
+from node.ledger import peers
 from node.web import console, peer_listener
+
+HOLDER = "serve"
 
 WATCH_S = 1.0
 """Commands write beside a running node; it notices within two seconds."""
@@ -23,6 +26,8 @@ REJUDGE_S = 600.0
 """A clock that was wrong, or a date that comes, lets refused documents pass."""
 
 SHUTDOWN_S = 10.0
+LINGER_S = 2.0
+"""How long the rest of a refused body is still read, so that the answer gets through."""
 
 log = structlog.get_logger()
 
@@ -47,21 +52,30 @@ async def serve(
         session = await stack.enter_async_context(
             aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
         )
-        dispatch = Dispatch(own, session)
+        dispatch = Dispatch(own, session, HOLDER)
         listeners = (
             (peer_listener.application(own, dispatch.wake_peer), own.config.node.listen),
             (console.application(own), own.config.node.console),
         )
         for app, endpoint in listeners:
-            await _listen(stack, app, endpoint)
+            await listen(stack, app, endpoint)
+        # Only one process can have this port, so what a former one still holds is nobody's.
+        await asyncio.to_thread(own.ledger.write, lambda tx: peers.drop_leases(tx, HOLDER))
         stack.push_async_callback(dispatch.stop)
         await dispatch.start()
         ready()
         await _watch(own, read_config, dispatch, stop)
 
 
-async def _listen(stack: AsyncExitStack, app: web.Application, endpoint: Endpoint) -> None:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+async def listen(stack: AsyncExitStack, app: web.Application, endpoint: Endpoint) -> None:
+    """Serve an application until the stack unwinds.
+
+    Raises:
+        ConfigError: ``cannot-listen``.
+    """
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=SHUTDOWN_S, lingering_time=LINGER_S
+    )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     try:
@@ -76,25 +90,25 @@ async def _listen(stack: AsyncExitStack, app: web.Application, endpoint: Endpoin
 async def _watch(
     own: OwnAuthority, read_config: ReadConfig, dispatch: Dispatch, stop: asyncio.Event
 ) -> None:
-    version = await asyncio.to_thread(own.ledger.version)
-    files = _stamps(own.config)
-    judged_at = time.monotonic()
+    version, files, judged_at = 0, _stamps(own.config), time.monotonic()
     while not stop.is_set():
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), WATCH_S)
         if (error := dispatch.failed()) is not None:
             raise error
-        seen = await asyncio.to_thread(own.ledger.version)
-        if seen != version:
-            version = seen
-            dispatch.wake()
-        if (stamps := _stamps(own.config)) != files:
-            await _reload(own, read_config, dispatch)
-            files = _stamps(own.config)
-            log.debug("files changed", files=len(stamps))
-        if time.monotonic() - judged_at > REJUDGE_S:
-            judged_at = time.monotonic()
-            await asyncio.to_thread(dispatch.judge_quarantine)
+        try:
+            seen = await asyncio.to_thread(own.ledger.version)
+            if seen != version:
+                version = seen
+                dispatch.wake()
+            if _stamps(own.config) != files:
+                await _reload(own, read_config, dispatch)
+                files = _stamps(own.config)
+            if time.monotonic() - judged_at > REJUDGE_S:
+                judged_at = time.monotonic()
+                await asyncio.to_thread(dispatch.judge_quarantine)
+        except LedgerUnavailableError as error:
+            log.error("ledger unavailable", error=str(error))
 
 
 async def _reload(own: OwnAuthority, read_config: ReadConfig, dispatch: Dispatch) -> None:
