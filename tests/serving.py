@@ -53,5 +53,5 @@ async def deliver(own: OwnAuthority, peer: str, *, heartbeat: bool = True) -> Ro
 async def until(condition: Callable[[], bool], within_s: float = 20.0) -> None:
     """Wait for something other tasks bring about; the test fails if they do not."""
     async with asyncio.timeout(within_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for is in a database
             await asyncio.sleep(0.02)

@@ -18,6 +18,7 @@ from node.exchange.send import Sender
 from node.ids import Authority
 from node.jose.signing import sign_document
 from node.ledger import certificates, entries, peers, streams, transport, witness
+from node.log.note import sign_checkpoint
 from node.office.confirm import confirm
 from node.office.issue import issue
 from node.office.officer import Officer
@@ -324,6 +325,128 @@ class TestMisbehavingRecipient:
             assert incidents(ru) == [code]
             assert (await deliver(ru, "EU-BE")).bundles == 0
 
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b'{"code": "x", "detail": "\\ud800"}',
+            b'{"code": "stream-fork", "statement": "\\ud800"}',
+            b"[" * 100_000,
+            b"\xff\xfe",
+            b'{"code": 5, "detail": {"a": []}}',
+        ],
+    )
+    @pytest.mark.parametrize("status", [200, 400, 409, 503])
+    async def test_whatever_a_peer_answers_the_courier_lives(
+        self, ru: OwnAuthority, be: OwnAuthority, status: int, body: bytes
+    ) -> None:
+        issue(ru, shipments(), Officer())
+
+        async def handler(request: web.Request) -> web.StreamResponse:
+            await request.read()
+            answer = 200 if request.method == "GET" else status
+            return web.Response(status=answer, body=body, content_type="application/json")
+
+        async with faulty(be, handler):
+            done = await deliver(ru, "EU-BE")
+
+        assert done.error is not None
+        assert state(ru).last_error is not None
+
+    async def test_a_stopped_direction_does_not_spin(
+        self, ru: OwnAuthority, be: OwnAuthority
+    ) -> None:
+        import asyncio
+
+        ru.ledger.write(lambda tx: peers.report(tx, "EU-BE", "stream-fork", "out", "x", {}, 0))
+        async with listening(be), courier(ru, "EU-BE") as worker:
+            rounds = 0
+            original = worker.round
+
+            async def counting(*, heartbeat: bool) -> Any:
+                nonlocal rounds
+                rounds += 1
+                return await original(heartbeat=heartbeat)
+
+            worker.round = counting  # type: ignore[method-assign]
+            task = asyncio.create_task(worker.run())
+            for _ in range(20):
+                await asyncio.sleep(0.02)
+                worker.wake()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        assert rounds <= 22
+
+    async def test_a_courier_that_is_woken_and_cancelled_at_once_ends(
+        self, ru: OwnAuthority, be: OwnAuthority
+    ) -> None:
+        import asyncio
+
+        async with listening(be), courier(ru, "EU-BE") as worker:
+            task = asyncio.create_task(worker.run())
+            await asyncio.sleep(0.1)
+
+            worker.wake()
+            task.cancel()
+
+            async with asyncio.timeout(10):
+                await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled()
+
+    async def test_a_taken_lease_is_waited_for(self, ru: OwnAuthority, be: OwnAuthority) -> None:
+        issue(ru, shipments(), Officer())
+        now_s = ru.now_s()
+        ru.ledger.write(lambda tx: peers.take_lease(tx, "EU-BE", "serve-1-x", now_s, now_s + 60))
+        async with listening(be):
+            taken = await deliver(ru, "EU-BE")
+
+            ru.ledger.write(lambda tx: peers.drop_leases(tx, "serve"))
+
+            assert taken.error == "another process is delivering to this peer"
+            assert (await deliver(ru, "EU-BE")).delivered == 1
+
+    async def test_a_fork_seen_in_a_receipt_stops_both_directions(
+        self, ru: OwnAuthority, be: OwnAuthority
+    ) -> None:
+        issue(ru, shipments(), Officer())
+        async with listening(be):
+            await deliver(ru, "EU-BE")
+        held = ru.ledger.read(lambda tx: witness.held(tx, "EU-BE"))
+        assert held is not None
+        signer = be.signers["log"]
+        public = be.keys.keys[signer.kid].raw
+        note = sign_checkpoint(
+            be.checkpoints.origin, held.size, bytes(32), public, signer.sign
+        ).note
+
+        def fork(body: dict[str, Any]) -> None:
+            body["log"] = {"checkpoint": note, "from_size": held.size, "consistency": []}
+
+        async with faulty(be, _with_receipt(be, fork)):
+            await deliver(ru, "EU-BE")
+
+        for direction in ("in", "out"):
+            found = ru.ledger.read(
+                lambda tx, d=direction: peers.incidents(tx, "EU-BE", "log-fork", direction=d)
+            )
+            assert len(found) == 1
+
+    async def test_a_denied_inclusion_is_an_incident(
+        self, ru: OwnAuthority, be: OwnAuthority
+    ) -> None:
+        issue(ru, shipments(count=2), Officer())
+        async with listening(be):
+            await deliver(ru, "EU-BE")
+
+        async def handler(request: web.Request) -> web.StreamResponse:
+            code = {"code": "not-found"} if "inclusion" in request.path else {}
+            return web.json_response(code, status=404)
+
+        async with faulty(ru, handler):
+            await deliver(be, "RU", heartbeat=False)
+
+        assert incidents(be, "RU") == ["bad-inclusion"]
+
     async def test_an_unending_answer_is_cut_off(self, ru: OwnAuthority, be: OwnAuthority) -> None:
         async def handler(request: web.Request) -> web.StreamResponse:
             await request.read()
@@ -403,8 +526,6 @@ class TestMisbehavingRecipient:
         def rewrite(body: dict[str, Any]) -> None:
             signer = be.signers["log"]
             public = be.keys.keys[signer.kid].raw
-            from node.log.note import sign_checkpoint
-
             note = sign_checkpoint(be.checkpoints.origin, 1, bytes(32), public, signer.sign).note
             body["log"] = {"checkpoint": note, "from_size": 1, "consistency": []}
             body["results"][0]["index"] = 0

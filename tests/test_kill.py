@@ -65,8 +65,12 @@ def serving(
         yield process
     finally:
         process.terminate()
-        process.wait(PATIENCE_S)
-        process.stdout.close()
+        try:
+            process.wait(PATIENCE_S)
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
 
 
 def wait_until(own: OwnAuthority, what: Any, value: int) -> None:

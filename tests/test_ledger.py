@@ -9,7 +9,7 @@ import pytest
 from sqlite_utils.utils import sqlite3
 
 from node.authority import OwnAuthority
-from node.errors import ConfigError, LogBehindError
+from node.errors import ConfigError, LedgerUnavailableError, LogBehindError
 from node.ledger import acts, certificates, entries, peers, streams
 from node.ledger.audit import Audit, audit
 from node.ledger.database import Ledger, Transaction
@@ -248,6 +248,24 @@ class TestReleasedCheckpoint:
         for leftover in (home / "data").glob("node.db*"):
             leftover.unlink()
         shutil.copy(home / "backup.db", home / "data" / "node.db")
+
+
+def test_a_database_held_by_another_process_is_a_clear_error(
+    ru: OwnAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = ru.config.node.database
+    other = sqlite3.connect(path, isolation_level=None)
+    monkeypatch.setattr("node.ledger.database.BUSY_TIMEOUT_S", 0.1)
+    impatient = Ledger(path)
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(LedgerUnavailableError, match="locked"):
+        impatient.write(entries.size)
+
+    other.execute("ROLLBACK")
+    assert impatient.write(entries.size) == 0
+    impatient.close()
+    other.close()
 
 
 def test_a_missing_database_says_what_to_do(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Receiving bundles, rule by rule of protocol section 3, from a sender that may say anything."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from node.authority import OwnAuthority
 from node.documents import MAX_DOCUMENT_BYTES
 from node.exchange.quarantine import judge_again
 from node.ledger import certificates, entries, peers, streams, witness
+from node.schema.validation import check
 from tests.nodes import SetClock
 from tests.test_rules import EXAMPLE
 from tests.wire import Wire, b64, digest
@@ -136,7 +138,79 @@ class TestAcceptance:
         assert codes(wire.send(both, form)) == ["number-conflict", "number-pattern"]
 
 
+class TestHostileDocuments:
+    @pytest.mark.parametrize("day", ["0001-01-01", "1999-12-31", "9999-12-15", "9999-12-31"])
+    def test_an_odd_date_is_refused_like_any_other(self, wire: Wire, day: str) -> None:
+        receipt = wire.send(wire.document(body(issued_on=day, expires_on=day)))
+
+        assert codes(receipt)[0] in ("dates-inconsistent", "not-a-participant")
+
+    def test_a_receipt_stays_within_what_a_sender_accepts(self, wire: Wire) -> None:
+        many = {f"member-{n}-" + "я" * 150: n for n in range(20)}
+        lines = [wire.document(body(**many)) for _ in range(300)]
+        long = wire.document(body(**{"x" * 9000: 1, "/" * 3000: 2}))
+
+        receipt = wire.send(*lines, long)
+
+        assert len(receipt["raw"]) < 1024 * 1024
+        assert check("receipt.v1", {k: v for k, v in receipt.items() if k != "raw"}) == []
+        assert codes(receipt) == ["schema-invalid"] * 301
+
+    def test_many_references_take_no_time(self, wire: Wire) -> None:
+        references = ["A" * 43, *range(20_000)]
+        line = wire.document({}, "confirmation", re=references)
+        began = time.monotonic()
+
+        assert codes(wire.send(line)) == ["schema-invalid"]
+
+        assert time.monotonic() - began < 5
+
+    def test_our_own_receipt_sent_back_stays_refused(self, wire: Wire) -> None:
+        ours = wire.send(wire.document(body()))["raw"]
+
+        assert codes(wire.send(ours)) == ["unknown-type"]
+        assert codes(wire.send(ours, indexes=[0])) == ["unknown-type"]
+
+    def test_a_conflict_tells_nothing_of_another_pair(self, wire: Wire, be: OwnAuthority) -> None:
+        from node.office.issue import issue
+        from node.office.officer import Officer
+        from tests.nodes import shipments
+
+        issue(be, shipments("EU-BE", "RU"), Officer())
+        (taken,) = be.ledger.read(lambda tx: certificates.listed(tx, None, None, "", 9))
+        be.ledger.write(
+            lambda tx: tx.execute("UPDATE certificates SET participant = 'RU', number = 'RU0001'")
+        )
+
+        receipt = wire.send(wire.document(body("RU0001")))
+
+        assert codes(receipt) == ["number-conflict"]
+        assert taken.doc_id not in json.dumps(receipt["body"])
+
+
 class TestReplay:
+    def test_a_receipt_that_never_left_is_released_with_the_replay(
+        self, wire: Wire, be: OwnAuthority
+    ) -> None:
+        line = wire.document(body())
+        manifest, _ = wire.manifest([line])
+        first = wire.post(manifest, [line])
+        be.config.node.released_checkpoint.unlink()  # as after a crash before the release
+
+        wire.post(manifest, [line])
+
+        released = be.config.node.released_checkpoint.read_text("utf-8")
+        assert released == first["body"]["log"]["checkpoint"]
+
+    def test_an_overlap_answers_as_the_first_time_also_for_a_garbled_twin(self, wire: Wire) -> None:
+        good = wire.document(body())
+        twin = good.rpartition(b".")[0] + b".*"
+        manifest, _ = wire.manifest([good, twin])
+        assert codes(wire.post(manifest, [good, twin])) == ["accepted", "not-a-jws"]
+        wire.held = len(wire.log.leaves)
+
+        assert codes(wire.send(good, twin, indexes=[0, 1])) == ["duplicate", "not-a-jws"]
+
     def test_the_same_manifest_returns_the_first_receipt(
         self, wire: Wire, be: OwnAuthority
     ) -> None:
@@ -380,6 +454,21 @@ class TestLog:
 
         assert (size(be), have(be)) == (before, 1)
 
+    def test_an_index_beyond_the_checkpoint_is_malformed_before_any_proof(
+        self, wire: Wire, be: OwnAuthority
+    ) -> None:
+        line = wire.document(body())
+        log = {"checkpoint": wire.checkpoint(0), "from_size": 0, "consistency": ["A" * 43]}
+
+        assert wire.refused(line, log=log).code == "malformed-bundle"
+
+    @pytest.mark.parametrize("log", [{"consistency": ["A" * 43]}, {"from_size": 77}])
+    def test_nothing_is_proven_from_a_size_to_itself(self, wire: Wire, log: dict[str, Any]) -> None:
+        wire.send(wire.document(body()))
+        part = {"checkpoint": wire.checkpoint(), "from_size": 1, "consistency": []} | log
+
+        assert wire.refused(log=part).code == "bad-proof"
+
     def test_a_checkpoint_under_another_key_is_a_bad_proof(self, wire: Wire) -> None:
         note = wire.checkpoint().replace("— kpx-sandbox/RU ", "— kpx-sandbox/XX ")
         log = {"checkpoint": note, "from_size": 0, "consistency": []}
@@ -465,8 +554,9 @@ class TestQuarantine:
         index = be.ledger.read(lambda tx: entries.index_of(tx, b64(digest(line))))
         assert index is not None
         expected = [{"doc": b64(digest(line)), "outcome": "accepted", "index": index}]
-        assert wire.send()["body"]["rejudged"] == expected
-        assert "rejudged" not in wire.send()["body"]  # the sender has witnessed it
+        wire.witnessed = {"size": size(be), "root": b64(be.ledger.read(entries.root))}
+        assert wire.send()["body"]["rejudged"] == expected  # though the log was witnessed before
+        assert "rejudged" not in wire.send()["body"]  # it has held the receipt above
         assert be.ledger.read(lambda tx: streams.quarantined(tx, "RU")) == []
 
     def test_it_is_a_duplicate_from_then_on(
@@ -532,6 +622,7 @@ class TestConfirmation:
         [
             ({"re": ["A" * 43]}, "unknown-reference", None),
             ({"number": "EU0001"}, "unknown-reference", None),
+            ({"re": "more"}, "unknown-reference", None),
             ({"parcels": 99}, "wrong-state", "/parcels"),
             ({"result": "as-amended"}, "wrong-state", "/result"),
             ({"received_on": "2020-01-01"}, "dates-inconsistent", "/received_on"),
@@ -543,10 +634,17 @@ class TestConfirmation:
     def test_a_confirmation_that_does_not_fit_is_refused(
         self, wire: Wire, issued: Any, members: Any, code: str, pointer: str | None
     ) -> None:
+        if members.get("re") == "more":
+            members = {"re": [issued.doc_id, "A" * 43]}
         receipt = wire.send(self.confirmation(wire, issued, **members))
 
         (result,) = receipt["body"]["results"]
         assert (result["errors"][0]["code"], result["errors"][0].get("pointer")) == (code, pointer)
+
+    def test_amounts_are_compared_as_numbers(self, wire: Wire, issued: Any) -> None:
+        totals = issued.body["totals"] | {"carats": issued.body["totals"]["carats"] + "0"}
+
+        assert codes(wire.send(self.confirmation(wire, issued, totals=totals))) == ["accepted"]
 
     def test_nobody_confirms_his_own_certificate(self, wire: Wire) -> None:
         line = wire.document(body("RU0001"))

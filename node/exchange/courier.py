@@ -109,8 +109,10 @@ class Courier:
                 if heartbeat or done.bundles:
                     beat_at = time.monotonic() + backoff.heartbeat_s(self._random)
                 pause = RETRY_LEASE_S if done.error else beat_at - time.monotonic()
+            # Not wait_for: before Python 3.12 it loses a cancellation that comes with the event.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), min(max(pause, 0.0), IDLE_POLL_S))
+                async with asyncio.timeout(min(max(pause, 0.0), IDLE_POLL_S)):
+                    await self._wake.wait()
 
     async def round(self, *, heartbeat: bool) -> Round:
         """Deliver everything that waits; with `heartbeat` at least an empty bundle.

@@ -60,7 +60,8 @@ class BundleBody:
 
     async def _more(self) -> bool:
         try:
-            chunk = await asyncio.wait_for(self._content.readany(), READ_TIMEOUT_S)
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                chunk = await self._content.readany()
         except TimeoutError:
             raise malformed(f"nothing came for {READ_TIMEOUT_S} s") from None
         except HttpProcessingError:

@@ -93,7 +93,8 @@ async def _watch(
     version, files, judged_at = 0, _stamps(own.config), time.monotonic()
     while not stop.is_set():
         with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), WATCH_S)
+            async with asyncio.timeout(WATCH_S):
+                await stop.wait()
         if (error := dispatch.failed()) is not None:
             raise error
         try:
