@@ -59,7 +59,10 @@ def init(
     if not AUTHORITY.fullmatch(authority):
         raise click.UsageError(f"--authority: expected e.g. RU or EU-BE, got {authority!r}")
     listen = listen or _listen_of(url)
-    console = console or f"localhost:{int(listen.rpartition(':')[2]) + 10}"
+    port = listen.rpartition(":")[2]
+    if not port.isdecimal():
+        raise click.UsageError(f"--listen: expected HOST:PORT, got {listen!r}")
+    console = console or f"localhost:{int(port) + 10}"
     table = config.node_table(
         {
             "authority": authority,
