@@ -59,7 +59,8 @@ class Commands(click.Group):
 
 @click.group(
     cls=Commands,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    # No short options anywhere: a doc id may start with a dash and is still an argument.
+    context_settings={"max_content_width": 100},
     epilog="Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 verification failed or refused, "
     "5 state conflict, 7 peer unreachable. Start with: kpnode demo",
 )

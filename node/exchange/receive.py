@@ -7,31 +7,31 @@ then the checkpoint is released, then the receipt leaves. The manifest again fin
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from node import base64url, bundle, strict_json
+from node import base64url, bundle
 from node.authority import OwnAuthority
-from node.clock import CLOCK_GRACE_S, seconds
+from node.clock import seconds
 from node.documents import MAX_TRANSPORT_BYTES, Document, SignedDocument
 from node.domain.context import Context
 from node.domain.kinds import MANIFEST, RECEIPT
-from node.errors import Finding, LogBehindError, ProblemError, RefusedError
-from node.exchange import peer_log
+from node.errors import LogBehindError, ProblemError, RefusedError
+from node.exchange import peer_log, receipt
+from node.exchange.admission import (
+    RETRY_AFTER_PAUSE_S,
+    authenticate,
+    check_addressed,
+    check_known,
+)
 from node.exchange.judge import Verdict, judge
 from node.ids import Authority
 from node.jose.strict import parse
-from node.jose.verify import verify
 from node.ledger import entries, peers, streams, transport, witness
 from node.ledger.database import Transaction
 from node.log.chain import Place
 from node.schema.validation import check_document
 
 MAX_MANIFEST_LIFE_S = 90 * 24 * 3600
-RETRY_AFTER_PAUSE_S = 900
-
-MAX_RESULTS_BYTES = 600 * 1024
-"""Of a receipt's 1 MiB, which base64 makes 768 KiB of JSON; the rest is for `rejudged` and log."""
 
 
 class StreamForkError(Exception):
@@ -55,7 +55,6 @@ class Opened:
 class _Answer:
     receipt: bytes
     checkpoint: str
-    accepted: tuple[tuple[str, int], ...] = ()
 
 
 class Receiver:
@@ -79,7 +78,7 @@ class Receiver:
         try:
             manifest = check_document(signed, MANIFEST.name)
         except RefusedError as refusal:
-            raise bundle.malformed(_listed(refusal)) from None
+            raise bundle.malformed(str(refusal)) from None
         life = signed.claims["exp"] - manifest.iat
         if not 0 < life <= MAX_MANIFEST_LIFE_S:
             raise bundle.malformed(f"exp is {life} s after iat, expected at most 90 days")
@@ -97,7 +96,7 @@ class Receiver:
         """
         if opened.receipt is not None:
             # It may never have left: a crash can come between commit and release.
-            self._own.checkpoints.release(_checkpoint_of(opened.receipt))
+            self._own.checkpoints.release(receipt.checkpoint_of(opened.receipt))
             return opened.receipt
         manifest = opened.manifest
         assert manifest is not None
@@ -135,11 +134,7 @@ class Receiver:
             raise bundle.malformed(f"manifest: {refusal}") from None
         if untrusted.typ != MANIFEST.typ:
             raise bundle.malformed(f"expected {MANIFEST.typ} in the first line")
-        check_known(self._own, untrusted.claimed_issuer)
-        try:
-            return verify(untrusted, self._own.book.ring, MANIFEST.role)
-        except RefusedError as refusal:
-            raise ProblemError("bad-signature", str(refusal)) from None
+        return authenticate(self._own, untrusted, MANIFEST)
 
     def _judge(self, manifest: Document, lines: list[bytes], context: Context) -> list[Verdict]:
         peer = manifest.iss
@@ -162,7 +157,7 @@ class Receiver:
         now_s = seconds(context.now)
         stored = transport.receipt(tx, peer, manifest.doc_id)
         if stored is not None:  # the same manifest came twice at once
-            return _Answer(stored, _checkpoint_of(stored))
+            return _Answer(stored, receipt.checkpoint_of(stored))
         own.checkpoints.guard(tx)
         self._check_log(tx, manifest, now_s)
         have = self._check_stream(tx, peer, body)
@@ -175,13 +170,13 @@ class Receiver:
             tx, peer, known=known, last_in=now_s, bad_proofs=0,
             proven_size=max(proven, _state(tx, peer).proven_size),
         )  # fmt: skip
-        receipt_body = self._receipt_body(tx, manifest, have, _fitting(results), now_s)
+        receipt_body = receipt.body(tx, own, manifest, have, results, now_s)
         if rejudged := streams.rejudged(tx, peer, manifest.doc_id, proven):
             receipt_body["rejudged"] = [
-                {"doc": doc_id, "outcome": "accepted", "index": index} for doc_id, index in rejudged
+                receipt.accepted(doc_id, index) for doc_id, index in rejudged
             ]
             streams.named(tx, peer, manifest.doc_id, entries.size(tx))
-        signed = own.sign(RECEIPT, [peer], _in_order(receipt_body), iat=now_s)
+        signed = own.sign(RECEIPT, [peer], receipt.in_order(receipt_body), iat=now_s)
         transport.keep_receipt(tx, "given", peer, manifest.doc_id, signed.raw, now_s)
         checkpoint: str = receipt_body["log"]["checkpoint"]
         if results:
@@ -255,10 +250,10 @@ class Receiver:
     ) -> dict[str, Any]:
         kept = streams.quarantined_at(tx, peer, position)
         if kept is not None:
-            return {"doc": doc_id, "outcome": "rejected", "errors": kept.errors}
+            return receipt.rejected(doc_id, kept.errors)
         index = streams.received_index(tx, peer, doc_id)
         assert index is not None, f"position {position} is held, hence accepted or in quarantine"
-        return {"doc": doc_id, "outcome": "duplicate", "index": index}
+        return receipt.duplicate(doc_id, index)
 
     def _fresh_result(
         self,
@@ -273,7 +268,7 @@ class Receiver:
         index = streams.received_index(tx, peer, doc_id) if verdict.parsed else None
         if index is not None:
             streams.receive(tx, peer, place, doc_id, now_s)
-            return {"doc": doc_id, "outcome": "duplicate", "index": index}
+            return receipt.duplicate(doc_id, index)
         findings = verdict.findings(tx, context)
         streams.receive(tx, peer, place, doc_id, now_s)
         if findings:
@@ -281,29 +276,11 @@ class Receiver:
             streams.quarantine(
                 tx, peer, place.position, doc_id, verdict.raw, findings, now_s, keep=keep
             )
-            return {"doc": doc_id, "outcome": "rejected", "errors": _as_json(findings)}
+            return receipt.rejected(doc_id, findings)
         assert verdict.document is not None
         index = self._own.log(tx, verdict.document.signed, verdict.document.kind, now_s)
         streams.release(tx, peer, verdict.raw)  # where an earlier position had it refused
-        return {"doc": doc_id, "outcome": "accepted", "index": index}
-
-    def _receipt_body(
-        self,
-        tx: Transaction,
-        manifest: Document,
-        have: Place,
-        results: list[dict[str, Any]],
-        now_s: int,
-    ) -> dict[str, Any]:
-        witnessed = manifest.body["witnessed"]
-        from_size = witnessed["size"] if witnessed else 0
-        return {
-            "manifest": manifest.doc_id,
-            "stream": {"have": have.position, "head": base64url.encode(have.head)},
-            "results": results,
-            "log": peer_log.own_log_part(tx, self._own, from_size, now_s),
-            "witnessed": peer_log.head_of(witness.held(tx, manifest.iss)),
-        }
+        return receipt.accepted(doc_id, index)
 
     def _fork(
         self, manifest: Document, code: str, detail: str, evidence: Mapping[str, Any]
@@ -322,9 +299,9 @@ class Receiver:
                 if peer_log.check_own_head(tx, manifest.body["witnessed"]) is None
                 else None
             )
-            body = self._receipt_body(tx, manifest, have, [], now_s) if safe else {
+            body = receipt.body(tx, own, manifest, have, [], now_s) if safe else {
                 "manifest": manifest.doc_id, "results": []}  # fmt: skip
-            signed = own.sign(RECEIPT, [peer], _in_order(body | {"code": code}), iat=now_s)
+            signed = own.sign(RECEIPT, [peer], receipt.in_order(body | {"code": code}), iat=now_s)
             return signed, own.checkpoints.current(tx, now_s).note
 
         statement, checkpoint = own.ledger.write(state)
@@ -349,84 +326,7 @@ class Receiver:
         self._own.ledger.write(act)
 
 
-def check_known(own: OwnAuthority, issuer: str) -> None:
-    """Only pinned peers are spoken to.
-
-    Raises:
-        ProblemError: ``unknown-peer``, or ``paused`` where its keys have changed.
-    """
-    if issuer in own.book.stopped:
-        raise ProblemError(
-            "paused", "this peer is stopped; its operator should call ours",
-            {"retry_after": RETRY_AFTER_PAUSE_S},
-        )  # fmt: skip
-    if issuer not in own.book.ring:
-        raise ProblemError("unknown-peer", "no such peer")
-
-
-def check_addressed(own: OwnAuthority, claims: Mapping[str, Any], now: datetime) -> None:
-    """Version, audience, sandbox and time of an authentic manifest or token.
-
-    Raises:
-        ProblemError: ``unsupported-version``, ``wrong-audience``, ``wrong-sandbox``, ``expired``.
-    """
-    body = claims.get("body")
-    protocol = body.get("protocol", bundle.PROTOCOL) if isinstance(body, dict) else bundle.PROTOCOL
-    if protocol != bundle.PROTOCOL:
-        raise ProblemError("unsupported-version", f"expected {bundle.PROTOCOL}")
-    if claims.get("aud") != [own.name]:
-        raise ProblemError("wrong-audience", f"this is {own.name}")
-    if bool(claims.get("sandbox")) != own.sandbox:
-        raise ProblemError("wrong-sandbox", "sandbox and production never mix")
-    now_s, iat, exp = seconds(now), claims.get("iat"), claims.get("exp")
-    early = type(iat) is int and iat > now_s + CLOCK_GRACE_S
-    late = type(exp) is int and exp + CLOCK_GRACE_S < now_s
-    if early or late:
-        detail = f"iat {iat}, exp {exp}: {'not yet valid' if early else 'expired'}"
-        raise ProblemError("expired", detail, {"now": now_s})
-
-
 def _state(tx: Transaction, peer: Authority) -> peers.PeerState:
     state = peers.state(tx, peer)
     assert state is not None, f"{peer} is in the ring and hence pinned"
     return state
-
-
-def _in_order(body: Mapping[str, Any]) -> dict[str, Any]:
-    order = ("manifest", "stream", "results", "rejudged", "log", "witnessed", "code")
-    return {name: body[name] for name in order if name in body}
-
-
-def _as_json(findings: tuple[Finding, ...]) -> list[dict[str, Any]]:
-    return [found.as_json() for found in findings]
-
-
-def _checkpoint_of(receipt: bytes) -> str:
-    note: str = entries.claims(receipt)["body"]["log"]["checkpoint"]
-    return note
-
-
-def _fitting(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Results with as many findings as a receipt has room for; each refusal keeps its first code."""
-    allowance = MAX_RESULTS_BYTES // max(1, len(results))
-    return [
-        result | {"errors": _fitting_errors(result["errors"], allowance)}
-        if result["outcome"] == "rejected"
-        else result
-        for result in results
-    ]
-
-
-def _fitting_errors(errors: list[dict[str, Any]], allowance: int) -> list[dict[str, Any]]:
-    kept: list[dict[str, Any]] = []
-    for error in errors:
-        allowance -= len(strict_json.dumps(error))
-        if allowance < 0:
-            break
-        kept.append(error)
-    first = errors[0]
-    return kept or [{"code": first["code"], "rule": first["rule"], "detail": first["detail"][:80]}]
-
-
-def _listed(refusal: RefusedError) -> str:
-    return "; ".join(f"{f.pointer}: {f.detail}" for f in refusal.findings)[:500]

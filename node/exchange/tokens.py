@@ -4,10 +4,9 @@ from node.authority import OwnAuthority
 from node.documents import MAX_DOCUMENT_BYTES
 from node.domain.kinds import REQUEST
 from node.errors import ProblemError, RefusedError
-from node.exchange.receive import check_addressed, check_known
+from node.exchange.admission import authenticate, check_addressed
 from node.ids import Authority
 from node.jose.strict import parse
-from node.jose.verify import verify
 from node.ledger import transport
 from node.schema.validation import check_document
 
@@ -46,11 +45,7 @@ def check(own: OwnAuthority, header: str | None, target: str) -> Authority:
         raise ProblemError("bad-request", f"token: {refusal}") from None
     if scheme.upper() != SCHEME or untrusted.typ != REQUEST.typ:
         raise ProblemError("bad-request", f"expected {SCHEME} and a token of {REQUEST.typ}")
-    check_known(own, untrusted.claimed_issuer)
-    try:
-        signed = verify(untrusted, own.book.ring, REQUEST.role)
-    except RefusedError as refusal:
-        raise ProblemError("bad-signature", str(refusal)) from None
+    signed = authenticate(own, untrusted, REQUEST)
     now = own.clock.now()
     check_addressed(own, signed.claims, now)
     try:
