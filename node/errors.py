@@ -60,6 +60,8 @@ def finding(rule: str, pointer: str, detail: str) -> Finding:
 
 def ordered(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """Findings without repetition, by pointer, at most 20 (protocol section 6)."""
+    if not findings:
+        return ()
     unique = {(f.code, f.pointer): f for f in reversed(findings)}
     return tuple(sorted(unique.values(), key=lambda f: (f.pointer, f.code))[:MAX_FINDINGS])
 

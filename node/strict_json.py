@@ -28,7 +28,7 @@ def loads(raw: bytes) -> Any:
 
 def dumps(value: Any) -> bytes:
     """JSON as the node writes it: UTF-8, no white space, members in the order given."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -56,6 +56,7 @@ def _no_constant(text: str) -> None:
     raise ValueError(f"{text} is not JSON")
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_members,
     parse_float=_finite,

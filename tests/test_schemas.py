@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from node.errors import RefusedError
 from node.ids import Authority, DocId, Kid
 from node.schema import catalogue
 from node.schema.validation import check, check_document
+from node.schema.validators import accepts, explaining
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
 VALID = sorted((SCHEMAS / "examples" / "valid").glob("*.json"))
@@ -107,3 +109,50 @@ def _parts(value: object) -> list[dict]:
 
 def _objects(schema: object) -> list[dict]:
     return [part for part in _parts(schema) if part.get("type") == "object"]
+
+
+class TestTwoValidators:
+    """jsonschema-rs only ever accepts what jsonschema accepts."""
+
+    @pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)
+    def test_the_fast_one_accepts_the_valid_examples(self, path: Path) -> None:
+        assert accepts(schema_of(path), json.loads(path.read_text("utf-8")))
+
+    @pytest.mark.parametrize("path", INVALID, ids=lambda path: path.stem)
+    def test_it_accepts_no_invalid_example(self, path: Path) -> None:
+        example = json.loads(path.read_text("utf-8"))
+
+        assert not accepts(schema_of(path), example["instance"])
+
+    @given(st.data())
+    def test_they_agree_on_a_certificate_with_any_one_value_changed(
+        self, data: st.DataObject
+    ) -> None:
+        name = data.draw(st.sampled_from(["certificate.v1", "receipt.v1", "manifest.v1"]))
+        instance = json.loads((SCHEMAS / "examples/valid" / f"{name}.json").read_text("utf-8"))
+        parent, key = data.draw(st.sampled_from(list(_places(instance))))
+        parent[key] = data.draw(
+            st.none()
+            | st.booleans()
+            | st.integers(-(2**70), 2**70)
+            | st.floats(allow_nan=False, allow_infinity=False)
+            | st.text(max_size=6)
+            | st.sampled_from(
+                ["12.34\n", "2026-02-29", "0000-01-01", "7102.31", "١٢.٣٤", "\u00a0x"]
+            )
+            | st.just(parent[key]).map(lambda v: f"{v}\n" if isinstance(v, str) else v)
+            | st.lists(st.text(max_size=2), max_size=3)
+        )
+
+        assert accepts(name, instance) == (not list(explaining(name).iter_errors(instance)))
+
+
+def _places(value: object) -> list[tuple[Any, Any]]:
+    """Every place in an instance: its container and its key."""
+    if isinstance(value, dict):
+        pairs = list(value.items())
+    elif isinstance(value, list):
+        pairs = list(enumerate(value))
+    else:
+        return []
+    return [place for key, child in pairs for place in [(value, key), *_places(child)]]

@@ -9,7 +9,7 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
 
@@ -64,6 +64,7 @@ class Profile:
         )
 
 
+@lru_cache(maxsize=4096)
 def profile(participant: str, day: date) -> Profile:
     """The rules of a participant on a day; before its first known ones, the first."""
     data = _entry("default", day) | _entry(participant, day)

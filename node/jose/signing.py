@@ -7,6 +7,7 @@ import os
 import secrets
 import stat
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -61,15 +62,18 @@ def sign_document(
     signer: Signer, typ: str, issuer: Authority, claims: Mapping[str, Any]
 ) -> SignedDocument:
     """Sign a payload as a compact JWS; members keep the order given."""
-    header = {"alg": signer.alg, "kid": signer.kid, "typ": typ}
-    signing_input = b".".join(
-        base64url.encode(strict_json.dumps(part)).encode() for part in (header, claims)
-    )
+    payload = base64url.encode(strict_json.dumps(claims))
+    signing_input = f"{_header(signer.alg, signer.kid, typ)}.{payload}".encode()
     signature = base64url.encode(signer.sign(signing_input)).encode()
     raw = signing_input + b"." + signature
     digest = doc_digest(raw)
     doc_id = DocId(base64url.encode(digest))
     return SignedDocument(raw, doc_id, digest, typ, issuer, signer.kid, claims)
+
+
+@lru_cache(maxsize=64)
+def _header(alg: str, kid: Kid, typ: str) -> str:
+    return base64url.encode(strict_json.dumps({"alg": alg, "kid": kid, "typ": typ}))
 
 
 def make_keys(authority: Authority, private_folder: Path, now_s: int) -> KeySet:

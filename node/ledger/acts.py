@@ -2,6 +2,7 @@
 
 import getpass
 from dataclasses import dataclass
+from functools import cache
 
 from node.ledger.database import Transaction
 
@@ -38,6 +39,7 @@ def listed(tx: Transaction, subject: str) -> list[Act]:
     return [Act(*row) for row in rows]
 
 
+@cache
 def _account() -> str:
     try:
         return getpass.getuser()

@@ -1,24 +1,18 @@
 """Validation against the schemas, and findings people can act on.
 
-Form only: rules with codes of their own are in `node.domain`. Beside the keywords of JSON Schema
-two annotations of ours are checked: ``x-text`` (text rules of protocol section 1) and ``x-sorted``.
+Form only: rules with codes of their own are in `node.domain`.
 """
 
-import json
-import unicodedata
 from collections.abc import Iterator, Sequence
-from datetime import date
-from functools import cache
 from typing import Any
 
-from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
+from jsonschema import ValidationError
 
 from node.documents import Document, SignedDocument
 from node.errors import Finding, RefusedError, finding
 from node.ids import Authority, DocId
-from node.schema import catalogue
+from node.schema.validators import accepts, explaining
 
-_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _RULE_OF_KEYWORD = {"x-text": "KP-D-002", "x-sorted": "KP-D-003", "uniqueItems": "KP-D-003"}
 
 
@@ -56,7 +50,9 @@ def check_payload(name: str, claims: Any) -> list[Finding]:
 
 def check(name: str, instance: Any) -> list[Finding]:
     """Findings of any instance against a schema of the catalogue, pointers from its top."""
-    return [found for error in _validator(name).iter_errors(instance) for found in _findings(error)]
+    if accepts(name, instance):
+        return []
+    return [found for error in explaining(name).iter_errors(instance) for found in _findings(error)]
 
 
 def _to_body(found: Finding) -> Finding:
@@ -110,63 +106,3 @@ def _readable(pattern: str) -> str:
 
 def _pointer(path: Sequence[str | int]) -> str:
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
-
-
-@cache
-def _validator(name: str) -> Draft202012Validator:
-    schema = catalogue.load(name)
-    _Validator.check_schema(schema)
-    validator: Draft202012Validator = _Validator(schema, format_checker=_FORMATS)
-    return validator
-
-
-def _text(_: Any, wanted: bool, instance: Any, __: Any) -> Iterator[ValidationError]:
-    if not wanted or not isinstance(instance, str) or (instance.isascii() and _plain(instance)):
-        return
-    if any(unicodedata.category(c) == "Cc" for c in instance):
-        yield ValidationError("a control character in the text")
-    if _BIDI.intersection(instance):
-        yield ValidationError("a bidirectional override or isolate in the text")
-    if instance != instance.strip():
-        yield ValidationError("white space at an end of the text")
-    if not unicodedata.is_normalized("NFC", instance):
-        yield ValidationError("the text is not in Unicode form NFC")
-
-
-def _plain(text: str) -> bool:
-    return text.isprintable() and text == text.strip()
-
-
-def _sorted(_: Any, wanted: bool, instance: Any, __: Any) -> Iterator[ValidationError]:
-    if wanted and isinstance(instance, list) and all(isinstance(i, str) for i in instance):
-        expected = sorted(set(instance))
-        if instance != expected:
-            yield ValidationError(f"expected sorted and unique {expected}, got {instance}")
-
-
-def _unique(_: Any, wanted: bool, instance: Any, __: Any) -> Iterator[ValidationError]:
-    # The library's own check takes quadratic time on lists of mixed types.
-    if wanted and isinstance(instance, list):
-        seen = {json.dumps(item, sort_keys=True) for item in instance}
-        if len(seen) != len(instance):
-            yield ValidationError(f"{len(instance) - len(seen)} items stand twice")
-
-
-def _is_integer(_: Any, instance: Any) -> bool:
-    # JSON Schema takes 1.0 for an integer; signed data has no float at all.
-    return isinstance(instance, int) and not isinstance(instance, bool)
-
-
-def _is_date(value: object) -> bool:
-    if isinstance(value, str):
-        date.fromisoformat(value)
-    return True
-
-
-_FORMATS = FormatChecker(formats=())
-_FORMATS.checks("date", raises=ValueError)(_is_date)
-_Validator = validators.extend(
-    Draft202012Validator,
-    {"x-text": _text, "x-sorted": _sorted, "uniqueItems": _unique},
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
-)
