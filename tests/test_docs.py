@@ -1,0 +1,119 @@
+"""The docs are true: links lead somewhere, help texts are those of the commands, the tutorial runs."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from node.cli.app import COMMANDS, main
+from node.config import load
+from node.domain.kinds import KINDS
+from node.schema.validation import check
+from node.web.problems import STATUS
+from tests.nodes import free_ports
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    path
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "keys").glob("*.md")]
+    if path.is_file()
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text("utf-8")):
+        if target.startswith("http"):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", file.read_text("utf-8"), re.MULTILINE)
+            slugs = {re.sub(r"[^a-z0-9 -]", "", h.lower()).replace(" ", "-") for h in headings}
+            assert anchor in slugs, target
+
+
+def test_every_command_stands_in_the_reference_with_its_own_help() -> None:
+    text = (ROOT / "docs" / "reference" / "commands.md").read_text("utf-8")
+    sections = re.findall(r"^## ([a-z ]+)\n\n```\n(Usage.+?)\n```$", text, re.MULTILINE | re.DOTALL)
+
+    for name, shown in sections:
+        done = CliRunner().invoke(
+            main, [*name.split(), "--help"], prog_name="kpnode", terminal_width=100
+        )
+        assert done.stdout.rstrip() == shown, name
+    assert {name.split()[0] for name, _ in sections} == COMMANDS.keys()
+
+
+def test_the_protocol_page_names_every_kind_and_every_problem() -> None:
+    text = (ROOT / "docs" / "protocol.md").read_text("utf-8")
+
+    for code, status in STATUS.items():
+        assert f"`{code}`" in text, code
+        assert str(status) in text, status
+    for kind in KINDS.values():
+        assert f"`{kind.name}`" in text, kind.name
+
+
+def test_the_settings_page_names_every_member() -> None:
+    from node.schema import catalogue
+
+    text = (ROOT / "docs" / "reference" / "peers-toml.md").read_text("utf-8")
+    properties = catalogue.load("peers.v1")["properties"]
+
+    for member in [*properties["node"]["properties"], *properties["peer"]["items"]["properties"]]:
+        assert f"| `{member}` |" in text, member
+
+
+def test_the_example_settings_are_valid() -> None:
+    config = load(ROOT, check)
+
+    assert config.node.authority == "RU"
+    assert [peer.authority for peer in config.peers] == ["EU-BE"]
+
+
+def test_the_readme_has_the_two_commands_that_the_makefile_has() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+
+    for target in ("demo", "test", "check", "bench", "soak", "lock"):
+        assert f"make {target}" in readme
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_the_tutorial_runs_as_it_stands(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "tutorial" / "first-exchange.md").read_text("utf-8")
+    commands = []
+    for block in re.findall(r"```console\n(.+?)```", text, re.DOTALL):
+        commands += [line.removeprefix("$ ") for line in block.splitlines()]
+    ports = iter(free_ports(4))
+    script = "set -e\nset -o monitor\n" + "\n".join(commands)
+    for known in ("8101", "8102"):
+        script = script.replace(known, str(next(ports)))
+    # On other ports the consoles may not be ten above, where others could listen.
+    for home in ("ru", "be"):
+        script = script.replace(
+            f"kpnode init {home} ", f"kpnode init {home} --console localhost:{next(ports)} "
+        )
+    bin_folder = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"}
+
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=environment,
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    for told in (
+        "announced",
+        "in sync",
+        "sums-differ",
+        "authentic: yes, valid: yes",
+        "good: 4 entries",
+    ):
+        assert told in done.stdout + done.stderr, told
