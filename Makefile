@@ -26,7 +26,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
-	$(MAKE) test
+	@$(MAKE) --no-print-directory test
 
 format: setup
 	$(BIN)/ruff format .

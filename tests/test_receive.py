@@ -273,6 +273,18 @@ class TestReplay:
         assert codes(wire.send(garbled, indexes=[0])) == ["duplicate"]
         assert codes(wire.send(line + b"=", indexes=[0])) == ["not-a-jws"]
 
+    def test_heartbeats_do_not_fill_the_disk(
+        self, wire: Wire, be: OwnAuthority, clock: SetClock
+    ) -> None:
+        wire.send(wire.document(body()))
+        for _ in range(5):
+            wire.send()
+            clock.advance(hours=1)
+
+        (kept,) = be.ledger.read(lambda tx: tx.execute("SELECT count(*) FROM receipts").fetchone())
+
+        assert kept == 2  # the one with results, and that of the last heartbeat
+
 
 class TestStream:
     def test_a_gap_is_answered_with_have_and_no_results(self, wire: Wire, be: OwnAuthority) -> None:

@@ -14,8 +14,9 @@ from node.domain.kinds import KINDS
 from node.errors import RefusedError
 from node.ids import Authority, DocId, Kid
 from node.schema import catalogue
+from node.schema.accepting import accepts
+from node.schema.explaining import explaining
 from node.schema.validation import check, check_document
-from node.schema.validators import accepts, explaining
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
 VALID = sorted((SCHEMAS / "examples" / "valid").glob("*.json"))

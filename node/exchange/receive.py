@@ -11,7 +11,7 @@ from typing import Any
 
 from node import base64url, bundle
 from node.authority import OwnAuthority
-from node.clock import seconds
+from node.clock import CLOCK_GRACE_S, seconds
 from node.documents import MAX_TRANSPORT_BYTES, Document, SignedDocument
 from node.domain.context import Context
 from node.domain.kinds import MANIFEST, RECEIPT
@@ -177,7 +177,8 @@ class Receiver:
             ]
             streams.named(tx, peer, manifest.doc_id, entries.size(tx))
         signed = own.sign(RECEIPT, [peer], receipt.in_order(receipt_body), iat=now_s)
-        transport.keep_receipt(tx, "given", peer, manifest.doc_id, signed.raw, now_s)
+        until_s = None if results else manifest.signed.claims["exp"] + CLOCK_GRACE_S
+        transport.keep_receipt(tx, "given", peer, manifest.doc_id, signed.raw, now_s, until_s)
         checkpoint: str = receipt_body["log"]["checkpoint"]
         if results:
             own.log(tx, signed, RECEIPT.name, now_s)

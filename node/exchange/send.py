@@ -259,7 +259,8 @@ class Sender:
         if gap := peer_log.connects(tx, peer, shown, body["log"], bridge):
             return gap
         own.checkpoints.guard(tx)
-        transport.keep_receipt(tx, "held", peer, manifest, receipt.signed.raw, now_s)
+        until_s = None if body["results"] else now_s + MANIFEST_LIFE_S
+        transport.keep_receipt(tx, "held", peer, manifest, receipt.signed.raw, now_s, until_s)
         witness.keep(tx, peer, shown, now_s)
         results = [*body["results"], *body.get("rejudged", ())]
         streams.settle(tx, peer, results, receipt.doc_id, now_s)

@@ -63,7 +63,8 @@ def _ledger(db: Database) -> None:
         CREATE TABLE receipts (
           manifest TEXT PRIMARY KEY, peer TEXT NOT NULL,
           direction TEXT NOT NULL CHECK (direction IN ('given', 'held')),
-          jws BLOB NOT NULL, at INTEGER NOT NULL) STRICT;
+          jws BLOB NOT NULL, at INTEGER NOT NULL, until INTEGER) STRICT;
+        CREATE INDEX receipts_until ON receipts (until) WHERE until IS NOT NULL;
         CREATE TABLE peers (
           authority TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, pinned_at INTEGER NOT NULL,
           in_flight TEXT, acknowledged INTEGER NOT NULL DEFAULT 0,

@@ -51,12 +51,26 @@ def drop_unanswered(tx: Transaction, peer: str) -> None:
 
 
 def keep_receipt(
-    tx: Transaction, direction: str, peer: str, manifest_id: str, jws: bytes, at_s: int
-) -> None:
-    """Keep a receipt, ``given`` or ``held``."""
+    tx: Transaction, direction: str, peer: str, manifest_id: str, jws: bytes, at_s: int,
+    until_s: int | None,
+) -> None:  # fmt: skip
+    """Keep a receipt, ``given`` or ``held``.
+
+    Args:
+        tx: The transaction.
+        direction: Who gave it.
+        peer: The other side.
+        manifest_id: What it answers.
+        jws: The receipt.
+        at_s: Now.
+        until_s: When it may go: a receipt without results, once its manifest has expired. None
+            is for ever.
+    """
+    tx.execute("DELETE FROM receipts WHERE until < ?", (at_s,))
     tx.execute(
-        "INSERT INTO receipts (manifest, peer, direction, jws, at) VALUES (?, ?, ?, ?, ?)",
-        (manifest_id, peer, direction, jws, at_s),
+        "INSERT INTO receipts (manifest, peer, direction, jws, at, until) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
+        (manifest_id, peer, direction, jws, at_s, until_s),
     )
 
 

@@ -4,14 +4,15 @@ Form only: rules with codes of their own are in `node.domain`.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
-
-from jsonschema import ValidationError
+from typing import TYPE_CHECKING, Any
 
 from node.documents import Document, SignedDocument
 from node.errors import Finding, RefusedError, finding
 from node.ids import Authority, DocId
-from node.schema.validators import accepts, explaining
+from node.schema.accepting import accepts
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
 
 _RULE_OF_KEYWORD = {"x-text": "KP-D-002", "x-sorted": "KP-D-003", "uniqueItems": "KP-D-003"}
 
@@ -52,6 +53,8 @@ def check(name: str, instance: Any) -> list[Finding]:
     """Findings of any instance against a schema of the catalogue, pointers from its top."""
     if accepts(name, instance):
         return []
+    from node.schema.explaining import explaining  # late: see there
+
     return [found for error in explaining(name).iter_errors(instance) for found in _findings(error)]
 
 
@@ -62,7 +65,7 @@ def _to_body(found: Finding) -> Finding:
     return finding(found.rule, "", f"{member}: {found.detail}")
 
 
-def _findings(error: ValidationError) -> Iterator[Finding]:
+def _findings(error: "ValidationError") -> Iterator[Finding]:
     """One finding a missing or unknown member, so that each has its own pointer."""
     at: Sequence[str | int] = list(error.absolute_path)
     if error.validator == "additionalProperties":
@@ -81,7 +84,7 @@ def _findings(error: ValidationError) -> Iterator[Finding]:
     yield finding(rule, _pointer(at), _detail(error))
 
 
-def _detail(error: ValidationError) -> str:
+def _detail(error: "ValidationError") -> str:
     got = f"{error.instance!r:.60}"
     match error.validator:
         case "pattern":
