@@ -111,9 +111,9 @@ def test_a_node_killed_in_the_exchange_loses_and_doubles_nothing(
     for number, occurrence in enumerate(rounds(request)):
         homes = make_homes(tmp_path / str(number), "RU", "EU-BE")
         with open_node(homes["RU"]) as own:
-            for batch in range(3):  # several bundles, so that later occurrences come up
+            for batch in range(3):  # in bundles of 1, 2 and 3, so that later occurrences come up
                 issue(own, shipments(count=2, start=2 * batch), Officer())
-            own.ledger.write(lambda tx: peers.update(tx, "EU-BE", batch=2))
+            own.ledger.write(lambda tx: peers.update(tx, "EU-BE", batch=1))
         victim = EFFECTS[effect]
         other = next(name for name in homes if name != victim)
 
