@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from node.clock import Clock, seconds
@@ -55,8 +55,8 @@ class OwnAuthority:
         return seconds(self.clock.now())
 
     def reload_peers(self, config: Config) -> None:
-        """Take over a changed `peers.toml`."""
-        self.config = config
+        """Take over the peers of a changed `peers.toml`; this node's own table needs a restart."""
+        self.config = replace(config, node=self.config.node)
         self.book = self.ledger.write(lambda tx: open_book(tx, config, self.now_s()))
 
     def sign(

@@ -104,6 +104,8 @@ def load(home: Path, check: Check) -> Config:
             f"{path} is missing; make a home with: kpnode init DIR --authority A --name N --url U",
             code="no-home",
         ) from None
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
     return parse(raw, home, check)
 
 
@@ -117,7 +119,7 @@ def parse(raw: bytes, home: Path, check: Check) -> Config:
         raise ConfigError(f"{PEERS_FILE} is larger than {MAX_CONFIG_BYTES} bytes")
     try:
         data = tomllib.loads(raw.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{PEERS_FILE} is no TOML: {error}") from None
     findings = check("peers.v1", data)
     if findings:

@@ -50,6 +50,8 @@ def open_book(tx: Transaction, config: Config, now_s: int) -> PeerBook:
             evidence = {"pinned": state.fingerprint, "found": key_set.as_json()}
             peers.report(tx, settings.authority, "keys-changed", "both", reason, evidence, now_s)
             continue
+        else:
+            peers.resolve(tx, settings.authority, "keys-changed", "the pinned set is back", now_s)
         ring[settings.authority] = key_set
     return PeerBook({p.authority: p for p in config.peers}, ring, stopped)
 

@@ -13,6 +13,7 @@ from node.errors import ConfigError
 from node.jose.keys import KeySet, PublicKey, read_key_set
 from node.jose.signing import Signers, load_signers
 from node.jose.verify import verify_raw
+from node.ledger import entries
 from node.ledger.checkpoints import CheckpointKeeper
 from node.ledger.database import Ledger
 from node.peering import open_book
@@ -36,8 +37,8 @@ def read_own_keys(node: NodeSettings) -> KeySet:
     """
     try:
         keys = read_key_set(node.key_set.read_bytes())
-    except FileNotFoundError:
-        raise ConfigError(f"{node.key_set} is missing", code="keys-missing") from None
+    except OSError as error:
+        raise ConfigError(f"{node.key_set}: {error.strerror}", code="keys-missing") from None
     if keys.authority != node.authority:
         raise ConfigError(f"{node.key_set} is of {keys.authority}", code="bad-key-set")
     return keys
@@ -45,7 +46,7 @@ def read_own_keys(node: NodeSettings) -> KeySet:
 
 @contextmanager
 def open_node(
-    home: Path, *, clock: Clock | None = None, fault: Fault = no_fault
+    home: Path, *, clock: Clock | None = None, fault: Fault = no_fault, signing: bool = True
 ) -> Iterator[OwnAuthority]:
     """A node of a home, closed at the end.
 
@@ -53,6 +54,7 @@ def open_node(
         home: The folder with `peers.toml`.
         clock: The machine's by default.
         fault: Called before each effect; only tests hand one in.
+        signing: Whether private keys are needed; reading a ledger works without them.
 
     Raises:
         ConfigError: The home, its keys or its database are not usable; says how to mend it.
@@ -60,10 +62,11 @@ def open_node(
     config, clock = read_config(home), clock or SystemClock()
     now_s = seconds(clock.now())
     keys = read_own_keys(config.node)
-    signers = load_signers(keys, config.node.private_keys, now_s)
+    signers = load_signers(keys, config.node.private_keys, now_s) if signing else {}
     keeper = checkpoint_keeper(config.node, keys, signers)
     ledger = Ledger(config.node.database)
     try:
+        _check_origin(ledger, config.node)
         book = ledger.write(lambda tx: open_book(tx, config, now_s))
         yield OwnAuthority(config, keys, signers, ledger, keeper, clock, book, fault)
     finally:
@@ -71,12 +74,23 @@ def open_node(
 
 
 def checkpoint_keeper(node: NodeSettings, keys: KeySet, signers: Signers) -> CheckpointKeeper:
-    """The keeper of this authority's log."""
-    public: PublicKey = keys.keys[signers["log"].kid]
+    """The keeper of this authority's log; without signers it reads and checks only."""
+    public: PublicKey = keys.keys[signers["log"].kid] if signers else keys.with_role("log")[-1]
+    sign = signers["log"].sign if signers else _no_key
     return CheckpointKeeper(
-        node.origin,
-        public.raw,
-        signers["log"].sign,
-        partial(verify_raw, public),
-        node.released_checkpoint,
+        node.origin, public.raw, sign, partial(verify_raw, public), node.released_checkpoint
     )
+
+
+def _check_origin(ledger: Ledger, node: NodeSettings) -> None:
+    origin = ledger.write(lambda tx: entries.belong_to(tx, node.origin))
+    if origin != node.origin:
+        raise ConfigError(
+            f"{node.database} is the ledger of {origin}, the settings are for {node.origin}: "
+            "authority and sandbox are for life; make another home with kpnode init",
+            code="wrong-home",
+        )
+
+
+def _no_key(_: bytes) -> bytes:
+    raise ConfigError("this needs the private keys", code="keys-missing")

@@ -1,8 +1,10 @@
 """The command line as its users meet it: JSON, exit codes, clear errors, nothing half done."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -370,12 +372,23 @@ class TestVerify:
 
         assert found["errors"][0]["code"] == "unknown-issuer"
 
+    def test_a_file_of_line_ends_is_one_clear_answer(self, ru: Path) -> None:
+        jwks = ru / "keys" / "RU.jwks.json"
+
+        found = result("verify", "-", "--jwks", jwks, stdin="\n" * 2_000_000, code=4)
+
+        assert [e["code"] for e in found["errors"]] == ["malformed-bundle"]
+
     def test_with_a_ledger_it_says_whether_it_is_current(self, ru: Path, file: Path) -> None:
         assert result("--home", ru, "verify", file)["current"] is True
         assert (
             result("--home", ru, "verify", file, "--at", "2999-01-01", code=4)["current"] is False
         )
-        assert run("--home", ru, "verify", file, "--at", "soon").exit_code == 2
+        assert (
+            result("--home", ru, "verify", file, "--at", "2000-01-01", code=4)["current"] is False
+        )
+        for day in ("soon", "20261126", "2026-W01-1", ""):
+            assert run("--home", ru, "verify", file, "--at", day).exit_code == 2
 
     async def test_a_bundle_and_its_receipt_verify(
         self, homes: dict[str, Path], tmp_path: Path
@@ -454,6 +467,30 @@ class TestReading:
         assert (shown["state"], shown["held_by"]) == ("issued", ["RU"])
         assert [event["what"] for event in shown["timeline"]] == ["issued"]
         assert shown["body"]["number"] == "RU00010118"
+
+    def test_a_state_is_looked_for_beyond_the_first_page(self, ru: Path) -> None:
+        result("--home", ru, "issue", "-", stdin=json.dumps(shipments(count=5)))
+        arguments = ("--home", ru, "certificate", "list", "--limit", "2", "--state")
+
+        assert len(result(*arguments, "issued")["items"]) == 2
+        assert result(*arguments, "confirmed") == {"items": [], "next": None}
+        assert "like that" in run(*arguments, "confirmed").stdout
+        assert run(*arguments, "nonsense").exit_code == 2
+
+    def test_an_auditor_needs_no_private_keys(self, ru: Path) -> None:
+        result("--home", ru, "issue", "-", stdin=json.dumps(shipments(count=2)))
+        for key in (ru / "keys" / "private").iterdir():
+            key.unlink()
+
+        assert result("--home", ru, "ledger", "verify")["signatures"] == 2
+        assert len(result("--home", ru, "certificate", "list")["items"]) == 2
+        (error,) = errors("--home", ru, "issue", "-", stdin="[]", code=1)
+        assert error["code"] == "keys-missing"
+
+    @pytest.mark.parametrize("argument", ["\udcff", "RU\udc80"])
+    def test_an_argument_that_is_no_text_is_a_usage_error(self, ru: Path, argument: str) -> None:
+        for name in (["certificate", "show"], ["document"], ["confirm"]):
+            assert run("--home", ru, *name, argument).exit_code == 2
 
     def test_status_has_both_directions(self, ru: Path) -> None:
         result("--home", ru, "issue", "-", stdin=json.dumps(shipments(count=2)))
@@ -601,6 +638,96 @@ class TestServe:
         assert done.returncode == 1
         assert "cannot listen" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+class TestBrokenHome:
+    """Whatever is broken: a clear error, as JSON where wanted, and never a traceback."""
+
+    def codes(self, home: Path, *arguments: str) -> set[str]:
+        done = run("--json", "--home", home, *arguments, stdin="[]")
+        assert done.exit_code == 1, done.output
+        told = json.loads(done.stdout)
+        return {e["code"] for e in told.get("errors", ())} or {
+            i["check"] for i in told["items"] if i["state"] == "fail"
+        }
+
+    @pytest.mark.parametrize("text", ["x=" + "[" * 5000, "n = " + "9" * 6000, "[node", "\x00"])
+    def test_settings_that_do_not_parse(self, ru: Path, text: str) -> None:
+        (ru / "peers.toml").write_text(text)
+
+        assert self.codes(ru, "status") == {"bad-config"}
+
+    def test_settings_that_are_a_folder(self, ru: Path) -> None:
+        (ru / "peers.toml").unlink()
+        (ru / "peers.toml").mkdir()
+
+        assert self.codes(ru, "status") == {"bad-config"}
+
+    def test_a_damaged_page_of_the_database(self, ru: Path) -> None:
+        result("--home", ru, "issue", "-", stdin=json.dumps(shipments(count=20)))
+        database = ru / "data" / "node.db"
+        raw = bytearray(database.read_bytes())
+        for page in range(4096, len(raw), 4096):
+            raw[page : page + 64] = b"\xff" * 64
+        database.write_bytes(raw)
+
+        assert self.codes(ru, "certificate", "list") <= {"ledger-unavailable", "bad-database"}
+        assert self.codes(ru, "doctor") <= {"ledger-unavailable", "bad-database", "database"}
+
+    def test_a_missing_data_folder(self, ru: Path) -> None:
+        import shutil
+
+        shutil.rmtree(ru / "data")
+
+        assert self.codes(ru, "status") == {"no-database"}
+        assert self.codes(ru, "doctor") == {"no-database"}
+
+    def test_a_key_set_that_is_a_folder(self, ru: Path) -> None:
+        (ru / "keys" / "RU.jwks.json").unlink()
+        (ru / "keys" / "RU.jwks.json").mkdir()
+
+        assert self.codes(ru, "status") == {"keys-missing"}
+
+    def test_a_peer_whose_key_file_is_gone_is_told_of(self, ru: Path) -> None:
+        (ru / "keys" / "EU-BE.jwks.json").unlink()
+
+        (row,) = result("--home", ru, "status")["peers"]
+        (item,) = result("--home", ru, "sync", code=7)["items"]
+
+        assert row["state"] == "incident"
+        assert "No such file" in row["last_error"]
+        assert "No such file" in item["error"]
+
+    def test_an_old_copy_of_the_database_has_one_code(self, ru: Path) -> None:
+        result("--home", ru, "ledger", "checkpoint")
+        result("--home", ru, "issue", "-", stdin=json.dumps(shipments()))
+        result("--home", ru, "ledger", "checkpoint")
+        released = (ru / "data" / "released-checkpoint").read_text("utf-8")
+        ahead = released.replace("kpx-sandbox/RU\n1\n", "kpx-sandbox/RU\n9\n")
+        (ru / "data" / "released-checkpoint").write_text(ahead, "utf-8")
+
+        assert self.codes(ru, "issue", "-") == {"log-behind"}
+        assert self.codes(ru, "ledger", "checkpoint") == {"log-behind"}
+
+
+def test_ctrl_c_while_recording_still_tells_the_result(ru: Path, tmp_path: Path) -> None:
+    file = tmp_path / "many.json"
+    many = [shipments()[0] | {"number": f"RU{n:08}"} for n in range(3000)]
+    file.write_text(json.dumps(many), "utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "node.cli", "--json", "--home", str(ru), "issue", str(file)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+    )  # fmt: skip
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+
+    held = entries_of(ru)
+    if process.returncode == 0:
+        assert len(json.loads(out)["issued"]) == 3000
+        assert held > 0
+    else:
+        assert held == 0  # it had not begun
 
 
 class TestSync:

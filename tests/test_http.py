@@ -12,6 +12,7 @@ from node import bundle
 from node.authority import OwnAuthority
 from node.domain.kinds import REQUEST
 from node.exchange import tokens
+from node.exchange.status import status
 from node.ledger import entries, streams, witness
 from node.log import tree
 from node.office.issue import issue
@@ -376,6 +377,7 @@ async def test_a_peer_whose_keys_changed_is_stopped_with_an_incident(
     from node.ledger import peers
 
     path = be.config.home / "keys" / "RU.jwks.json"
+    before = path.read_bytes()
     path.write_bytes(json.dumps(be.keys.as_json() | {"kp_authority": "RU"}).encode())
 
     be.reload_peers(be.config)
@@ -386,3 +388,11 @@ async def test_a_peer_whose_keys_changed_is_stopped_with_an_incident(
         assert int(answer.headers["Retry-After"]) > 0
     found = be.ledger.read(lambda tx: peers.incidents(tx, "RU"))
     assert [incident.code for incident in found] == ["keys-changed"]
+    assert "pinned" in status(be)["peers"][0]["last_error"]
+
+    path.write_bytes(before)
+    be.reload_peers(be.config)
+
+    assert be.ledger.read(lambda tx: peers.incidents(tx, "RU")) == []
+    async with http.post(f"{url}/kpx/v1/bundles", data=manifest + b"\n", headers=TYPE) as answer:
+        assert answer.status == 200

@@ -239,6 +239,15 @@ class TestReleasedCheckpoint:
 
         assert ru.config.node.released_checkpoint.read_text("utf-8") == large
 
+    @pytest.mark.parametrize("damage", [b"", b"\xff\xfe", b"kpx-sandbox/RU\n"])
+    def test_a_file_that_names_no_checkpoint_signs_nothing(
+        self, filled: OwnAuthority, damage: bytes
+    ) -> None:
+        filled.config.node.released_checkpoint.write_bytes(damage)
+
+        with pytest.raises(LogBehindError, match=r"damaged|cannot be read"):
+            filled.ledger.read(filled.checkpoints.guard)
+
     @staticmethod
     def current(own: OwnAuthority) -> str:
         return own.ledger.write(lambda tx: own.checkpoints.current(tx, own.now_s()).note)
@@ -266,6 +275,35 @@ def test_a_database_held_by_another_process_is_a_clear_error(
     assert impatient.write(entries.size) == 0
     impatient.close()
     other.close()
+
+
+@pytest.mark.parametrize(
+    "change", [("sandbox = true", "sandbox = false"), ('authority = "RU"', 'authority = "BY"')]
+)
+def test_a_ledger_is_one_authoritys_and_of_one_world_for_life(
+    homes: dict[str, Path], change: tuple[str, str]
+) -> None:
+    settings = homes["RU"] / "peers.toml"
+    settings.write_text(settings.read_text("utf-8").replace(*change, 1), "utf-8")
+    keys = homes["RU"] / "keys"
+    other = (keys / "RU.jwks.json").read_text("utf-8").replace('"RU"', '"BY"')
+    (keys / "BY.jwks.json").write_text(other, "utf-8")
+
+    with pytest.raises(ConfigError) as error, open_node(homes["RU"]):
+        pass
+
+    assert error.value.code == "wrong-home"
+
+
+def test_a_reload_never_changes_who_this_node_is(ru: OwnAuthority) -> None:
+    from dataclasses import replace
+
+    other = replace(ru.config.node, sandbox=False)
+
+    ru.reload_peers(replace(ru.config, node=other, peers=()))
+
+    assert ru.sandbox
+    assert not ru.book.settings
 
 
 def test_a_missing_database_says_what_to_do(tmp_path: Path) -> None:

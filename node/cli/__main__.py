@@ -7,17 +7,14 @@ from node.cli.app import main
 
 
 def run() -> None:
-    """Run the command line; nothing leaves it as a traceback."""
+    """Run the command line, whatever the terminal can show and however early its reader leaves."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         main.main(prog_name="kpnode")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except Exception as error:
-        if os.environ.get("KPNODE_DEBUG"):
-            raise
-        text = f"error: internal: {type(error).__name__}: {error}; KPNODE_DEBUG=1 shows where"
-        print(text, file=sys.stderr)
         sys.exit(1)
 
 

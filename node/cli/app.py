@@ -49,12 +49,25 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run, and end with the exit code of the architecture page."""
+        """Run, and end with the exit code of the architecture page; nothing leaves as a traceback."""
         try:
             return super().invoke(ctx)
-        except NodeError as error:
-            settings = ctx.find_object(Output) or Output()
-            sys.exit(fail(settings, error))
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            if os.environ.get("KPNODE_DEBUG"):
+                raise
+            sys.exit(fail(ctx.find_object(Output) or Output(), _as_node_error(error)))
+
+
+def _as_node_error(error: Exception) -> NodeError:
+    if isinstance(error, NodeError):
+        return error
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return NodeError(f"{where}{error.strerror or error}", code="unusable-file")
+    text = f"{type(error).__name__}: {error}; KPNODE_DEBUG=1 shows where"
+    return NodeError(text, code="internal")
 
 
 @click.group(

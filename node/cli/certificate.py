@@ -6,6 +6,9 @@ from typing import Any
 import click
 
 from node.cli.output import Output, command
+from node.domain.states import STATES
+
+STATE_NAMES = sorted({state.name for state in STATES.values()})
 
 
 @click.group()
@@ -16,7 +19,7 @@ def certificate() -> None:
 @command(name="list")
 @click.option("--side", type=click.Choice(["exporter", "importer"]), help="Only this side.")
 @click.option("--peer", help="Only with this authority.")
-@click.option("--state", help="Only in this state, e.g. issued, delivered, announced, admitted.")
+@click.option("--state", type=click.Choice(STATE_NAMES), help="Only in this state.")
 @click.option("--after", default="", help="Continue after this number.")
 @click.option("--limit", type=click.IntRange(1, 10000), default=1000, show_default=True)
 def list_(
@@ -26,16 +29,20 @@ def list_(
     from node.ledger import certificates
     from node.wiring import open_node
 
-    with open_node(output.home) as own:
-        held = own.ledger.read(lambda tx: certificates.listed(tx, side, peer, after, limit))
-    items = [_summary(c) for c in held if state in (None, c.state.name)]
+    with open_node(output.home, signing=False) as own:
+        held = own.ledger.read(lambda tx: certificates.listed(tx, side, peer, after, limit, state))
+    items = [_summary(c) for c in held]
     more = held[-1].number if len(held) == limit else None
     columns = {
         "number": "NUMBER", "state": "STATE", "side": "SIDE", "peer": "PEER",
         "issued_on": "ISSUED", "expires_on": "EXPIRES", "carats": "CARATS", "value_usd": "US$",
     }  # fmt: skip
     empty = "No certificates. Issue some (kpnode issue FILE), or wait for a peer's."
+    if side or peer or state or after:
+        empty = "No certificates like that."
     output.rows({"items": items, "next": more}, items, columns, empty)
+    if more:
+        output.note(f"There may be more; continue with --after {more}")
 
 
 @command(context_settings={"ignore_unknown_options": True})
@@ -46,7 +53,7 @@ def show(output: Output, number: str) -> None:
     from node.ledger import certificates
     from node.wiring import open_node
 
-    with open_node(output.home) as own:
+    with open_node(output.home, signing=False) as own:
 
         def query(tx: Any) -> Any:
             found = certificates.by_number(tx, number) or certificates.by_doc_id(tx, number)
@@ -78,7 +85,7 @@ def show(output: Output, number: str) -> None:
         f"exporter     {held.body['exporter']['name']}",
         f"importer     {held.body['importer']['name']}",
         f"goods        {held.body['totals']['carats']} ct, US$ {held.body['totals']['value_usd']}, "
-        f"{held.body['parcels']} parcels",
+        f"{held.body['parcels']} parcel{'' if held.body['parcels'] == 1 else 's'}",
         f"valid        {held.body['issued_on']} to {held.body['expires_on']}",
         "",
         *(f"{_time(e.at)}  {e.what:<10} {e.detail}" for e in events),

@@ -2,7 +2,7 @@
 
 import click
 
-from node.cli.output import Output, command, read_file
+from node.cli.output import Output, command, finishing, read_file
 
 MAX_INSPECTION_BYTES = 1024 * 1024
 
@@ -44,10 +44,11 @@ def confirm(
             raise refuse("KP-J-001", str(error)) from None
         if not isinstance(found, dict):
             raise refuse("KP-D-001", "expected an object with what was found")
-    with open_node(output.home) as own:
-        done = act(
-            own, numbers, Officer(office, officer), received_on=received_on, inspection=found
-        )
-    items = [{"number": c.number, "doc_id": c.doc_id, "to": c.to} for c in done]
-    columns = {"number": "NUMBER", "to": "TO", "doc_id": "CONFIRMATION"}
-    output.rows({"confirmed": items}, items, columns)
+    with finishing(output):
+        with open_node(output.home) as own:
+            done = act(
+                own, numbers, Officer(office, officer), received_on=received_on, inspection=found
+            )
+        items = [{"number": c.number, "doc_id": c.doc_id, "to": c.to} for c in done]
+        columns = {"number": "NUMBER", "to": "TO", "doc_id": "CONFIRMATION"}
+        output.rows({"confirmed": items}, items, columns)

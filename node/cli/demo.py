@@ -17,6 +17,7 @@ def demo(output: Output, stay: bool) -> None:
     survive a killed process. Exit code 0 only if all of it held. Everything is SANDBOX and in a
     temporary folder.
     """
+    import signal
     import tempfile
     from pathlib import Path
 
@@ -26,6 +27,7 @@ def demo(output: Output, stay: bool) -> None:
     def tell(text: str) -> None:
         output.note(text) if output.as_json else click.echo(text)
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the nodes, too
     with tempfile.TemporaryDirectory(prefix="kpnode-demo-") as folder:
         tell(
             "SANDBOX demo: three authorities, three nodes, no centre. Nothing leaves this machine."

@@ -37,16 +37,29 @@ def _checks(output: Output) -> Iterator[dict[str, Any]]:
     except NodeError as error:
         yield _item("peers.toml", "fail", str(error), "mend the file, then ask again")
         return
-    yield _item("peers.toml", "ok", f"{config.node.authority}, {len(config.peers)} peers")
+    yield _item("peers.toml", "ok", f"{config.node.authority}, peers: {len(config.peers)}")
     yield _disk(config)
     try:
         with open_node(output.home) as own:
             yield _item("keys", "ok", own.keys.fingerprint)
-            yield _item("database", *own.ledger.read(_database))
-            yield _log(own)
-            yield from _peers(own)
+            for check in (_database, _log, _peers):
+                try:
+                    yield from check(own)
+                except NodeError as error:
+                    yield _item(error.code, "fail", str(error), _MEND.get(error.code, ""))
     except NodeError as error:
-        yield _item(error.code, "fail", str(error), "mend it, then ask again")
+        yield _item(error.code, "fail", str(error), _MEND.get(error.code, "see the text"))
+
+
+_MEND = {
+    "no-database": "bring the database back, or make a new home with kpnode init",
+    "bad-database": "stop the node and restore a backup",
+    "ledger-unavailable": "free space, end what holds the file, or restore a backup",
+    "keys-missing": "bring the key files back from where they are kept",
+    "key-permissions": "run the command in the text",
+    "bad-key-file": "bring the key files back from where they are kept",
+    "wrong-home": "put the former authority and sandbox back into peers.toml",
+}
 
 
 def _item(check: str, state: str, detail: str, mend: str = "") -> dict[str, Any]:
@@ -56,30 +69,33 @@ def _item(check: str, state: str, detail: str, mend: str = "") -> dict[str, Any]
 def _disk(config: Any) -> dict[str, Any]:
     import shutil
 
-    free = shutil.disk_usage(config.node.database.parent).free
+    folder = config.node.database.parent
+    free = shutil.disk_usage(folder if folder.exists() else config.home).free
     state = "ok" if free >= MIN_FREE_BYTES else "warn"
     mend = "" if state == "ok" else "free some space before the node must stop"
     return _item("disk", state, f"{free / 1024**3:.1f} GiB free", mend)
 
 
-def _database(tx: Any) -> tuple[str, str, str]:
+def _database(own: Any) -> Iterator[dict[str, Any]]:
     from node.ledger.audit import quick_check
 
-    problem = quick_check(tx)
+    problem = own.ledger.read(quick_check)
     if problem is None:
-        return "ok", "pages and indexes sound", ""
-    return "fail", problem, "stop the node and restore a backup"
+        yield _item("database", "ok", "pages and indexes sound")
+    else:
+        yield _item("database", "fail", problem, "stop the node and restore a backup")
 
 
-def _log(own: Any) -> dict[str, Any]:
+def _log(own: Any) -> Iterator[dict[str, Any]]:
     from node.errors import LogBehindError
     from node.ledger import entries
 
     try:
         own.ledger.read(own.checkpoints.guard)
     except LogBehindError as error:
-        return _item("log", "fail", str(error), "bring the newest database back")
-    return _item(
+        yield _item("log", "fail", str(error), "bring the newest database back")
+        return
+    yield _item(
         "log", "ok", f"{own.ledger.read(entries.size)} entries; for all of it: kpnode ledger verify"
     )
 

@@ -15,7 +15,7 @@ def document(output: Output, doc_id: str) -> None:
     from node.ledger import entries
     from node.wiring import open_node
 
-    with open_node(output.home) as own:
+    with open_node(output.home, signing=False) as own:
         raw = own.ledger.read(lambda tx: entries.document(tx, doc_id))
     if raw is None:
         raise NotFoundError(f"no document {doc_id} in this log")

@@ -42,12 +42,15 @@ def init(
 
     Prints the fingerprint of the key set: read it to your peers over the phone.
     """
+    from datetime import date
+
     from node import config
     from node.clock import SystemClock, seconds
+    from node.domain.participants import standing
     from node.errors import ConfigError
-    from node.ids import AUTHORITY, Authority
+    from node.ids import AUTHORITY, Authority, participant_of
     from node.jose.signing import make_keys
-    from node.ledger import acts
+    from node.ledger import acts, entries
     from node.ledger.database import Ledger
     from node.schema.validation import check
     from node.strict_json import dumps
@@ -63,6 +66,8 @@ def init(
     if not port.isdecimal():
         raise click.UsageError(f"--listen: expected HOST:PORT, got {listen!r}")
     console = console or f"localhost:{int(port) + 10}"
+    if console == listen:
+        raise click.UsageError(f"--listen and --console are both {listen}")
     table = config.node_table(
         {
             "authority": authority,
@@ -82,6 +87,7 @@ def init(
     keys = make_keys(Authority(authority), settings.private_keys, now_s)
     settings.key_set.write_bytes(dumps(keys.as_json()) + b"\n")
     ledger = Ledger(settings.database, create=True)
+    ledger.write(lambda tx: entries.belong_to(tx, settings.origin))
     ledger.write(lambda tx: acts.note(tx, now_s, "init", authority))
     ledger.close()
     # Last: a home is a home once it has this file.
@@ -100,6 +106,11 @@ def init(
         f"fingerprint  {keys.fingerprint}\n"
         f"key set      {settings.key_set.relative_to(home.resolve())}  (give this file to your peers)",
     )
+    participant = participant_of(authority)
+    if participant is not None and standing(participant, date.today()) is None:
+        output.note(
+            f"Note: {participant} is no participant of the scheme; others will refuse its certificates."
+        )
     output.note(f"Next: kpnode --home {home} peer add AUTHORITY --url URL --jwks FILE")
 
 

@@ -2,7 +2,7 @@
 
 import click
 
-from node.cli.output import Output, command, read_file
+from node.cli.output import Output, command, finishing, read_file
 
 
 @command()
@@ -21,9 +21,10 @@ def issue(output: Output, file: str, office: str | None, officer: str | None) ->
     from node.wiring import open_node
 
     shipments = read_shipments(read_file(file, MAX_INPUT_BYTES))
-    with open_node(output.home) as own:
-        issued = act(own, shipments, Officer(office, officer))
-    items = [{"number": i.number, "doc_id": i.doc_id, "to": i.to} for i in issued]
-    columns = {"number": "NUMBER", "to": "TO", "doc_id": "DOCUMENT"}
-    output.rows({"issued": items}, items, columns, "Nothing to issue.")
+    with finishing(output):
+        with open_node(output.home) as own:
+            issued = act(own, shipments, Officer(office, officer))
+        items = [{"number": i.number, "doc_id": i.doc_id, "to": i.to} for i in issued]
+        columns = {"number": "NUMBER", "to": "TO", "doc_id": "DOCUMENT"}
+        output.rows({"issued": items}, items, columns, "Nothing to issue.")
     output.note(f"{len(items)} issued; a running node delivers them, or: kpnode sync")

@@ -15,7 +15,9 @@ def ledger() -> None:
 
 
 @command(name="list")
-@click.option("--after", type=click.IntRange(-1), default=-1, help="Continue after this index.")
+@click.option(
+    "--after", type=click.IntRange(-1, 2**53), default=-1, help="Continue after this index."
+)
 @click.option("--limit", type=click.IntRange(1, 10000), default=1000, show_default=True)
 def list_(output: Output, after: int, limit: int) -> None:
     """List entries, oldest first."""
@@ -23,7 +25,7 @@ def list_(output: Output, after: int, limit: int) -> None:
     from node.ledger import entries
     from node.wiring import open_node
 
-    with open_node(output.home) as own:
+    with open_node(output.home, signing=False) as own:
         found = own.ledger.read(lambda tx: entries.listed(tx, after + 1, limit))
     items = [
         {
@@ -66,7 +68,7 @@ def verify(output: Output) -> None:
         if sys.stderr.isatty():
             click.echo(f"\r{done} of {size}", nl=False, err=True)
 
-    with open_node(output.home) as own:
+    with open_node(output.home, signing=False) as own:
         ring = {**own.book.ring, own.name: own.keys}
         found = own.ledger.read(lambda tx: audit(tx, own.checkpoints, ring, progress))
         behind = _behind(own)

@@ -2,8 +2,11 @@
 
 import functools
 import json
+import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,6 +94,7 @@ def command(**settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
     def decorate(function: Callable[..., Any]) -> click.Command:
         @functools.wraps(function)
         def call(home: str | None, as_json: bool, **arguments: Any) -> Any:
+            _check_text(arguments)
             context = click.get_current_context()
             output = context.find_object(Output) or Output()
             output.home_name = home or output.home_name
@@ -108,6 +112,31 @@ def command(**settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
         return made
 
     return decorate
+
+
+def _check_text(arguments: dict[str, Any]) -> None:
+    """Arguments that are no text in the terminal's encoding are a usage error."""
+    for name, value in arguments.items():
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str) and not text.isprintable() and _has_surrogate(text):
+                raise click.UsageError(f"{name}: not text in this terminal's encoding")
+
+
+def _has_surrogate(text: str) -> bool:
+    return any("\ud800" <= c <= "\udfff" for c in text)
+
+
+@contextmanager
+def finishing(output: Output) -> Iterator[None]:
+    """What is being recorded is finished and told of, also when someone presses Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: output.note("finishing; the result follows"))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def fail(output: Output, error: NodeError) -> int:
@@ -163,6 +192,8 @@ def read_file(path: str, limit: int) -> bytes:
     """
     try:
         if path == "-":
+            if sys.stdin is None:
+                raise NodeError("standard input is closed", code="unreadable")
             return sys.stdin.buffer.read(limit + 1)
         with open(path, "rb") as file:
             return file.read(limit + 1)

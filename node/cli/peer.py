@@ -68,7 +68,7 @@ def list_(output: Output) -> None:
     from node.ledger import peers
     from node.wiring import open_node
 
-    with open_node(output.home) as own:
+    with open_node(output.home, signing=False) as own:
         states = own.ledger.read(
             lambda tx: {p.authority: peers.state(tx, p.authority) for p in own.config.peers}
         )
@@ -97,7 +97,7 @@ def show(output: Output, authority: str) -> None:
     from node.ledger import peers, streams, witness
     from node.wiring import open_node
 
-    with open_node(output.home) as own:
+    with open_node(output.home, signing=False) as own:
         settings = own.config.peer(authority)
         if settings is None:
             raise NotFoundError(f"{authority} is no peer of this node; see kpnode peer list")
@@ -122,7 +122,20 @@ def show(output: Output, authority: str) -> None:
             {"position": q.position, "doc_id": q.doc_id, "errors": q.errors} for q in kept
         ],
     }
-    output.result(result, None)
+    lines = [
+        f"{settings.authority}  {settings.name}",
+        f"state        {row['state']}",
+        f"address      {settings.url} ({settings.mode})",
+        f"fingerprint  {result['fingerprint']}",
+        f"sent         {row['out']['acknowledged']} of {row['out']['position']} acknowledged",
+        f"received     {row['in']['have']} of {row['in']['known']}",
+        f"witnessed    {f'{held.size} entries of its log' if held else 'nothing of its log yet'}",
+        f"last contact {row['last_contact'] or 'none'}",
+        *([f"last error   {row['last_error']}"] if row["last_error"] else []),
+        *(f"incident     {i['at']} {i['code']}: {i['detail']}" for i in row["incidents"]),
+        *(f"quarantine   {q.position} {q.doc_id} {q.errors[0]['code']}" for q in kept),
+    ]
+    output.result(result, "\n".join(lines))
 
 
 def _fetch(url: str, limit: int) -> bytes:

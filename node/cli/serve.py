@@ -50,12 +50,18 @@ def run(own, output: Output) -> None:  # type: ignore[no-untyped-def]
 
 def _logs() -> None:
     import logging
+    import os
     import sys
 
     import structlog
 
     terminal = sys.stderr.isatty()
-    renderer = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    colours = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    renderer = (
+        structlog.dev.ConsoleRenderer(colors=colours)
+        if terminal
+        else structlog.processors.JSONRenderer()
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

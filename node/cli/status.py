@@ -9,7 +9,7 @@ def status(output: Output) -> None:
     from node.exchange.status import status as read
     from node.wiring import open_node
 
-    with open_node(output.home) as own:
+    with open_node(output.home, signing=False) as own:
         result = read(own)
         world = "SANDBOX " if own.sandbox else ""
         output.note(f"{world}{own.name}, {own.config.node.name}")

@@ -15,19 +15,26 @@ def sync(output: Output, peer: str | None) -> None:
     import structlog
 
     from node.errors import NotFoundError
+    from node.ids import Authority
     from node.wiring import open_node
 
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # errors are in the result
     with open_node(output.home) as own:
         if peer is not None and peer not in own.book.settings:
             raise NotFoundError(f"{peer} is no peer of this node; see kpnode peer list")
+        if peer is not None and own.book.settings[Authority(peer)].mode != "push":
+            raise click.UsageError(f"{peer} is not pushed to; see its mode in peers.toml")
+        stopped = {name: why for name, why in own.book.stopped.items() if peer in (None, name)}
         rounds = asyncio.run(_rounds(own, peer))
     items = [
         {"authority": name, "delivered": done.delivered, "error": done.error}
         for name, done in rounds.items()
-    ]
+    ] + [{"authority": name, "delivered": 0, "error": why} for name, why in stopped.items()]
     columns = {"authority": "PEER", "delivered": "DELIVERED", "error": "ERROR"}
     output.rows({"items": items, "next": None}, items, columns, "No push peers.")
+    for name, done in rounds.items():
+        if done.busy:
+            output.note(f"{name}: the running node is delivering to it")
     if any(item["error"] for item in items):
         sys.exit(UNREACHABLE)
 

@@ -1,11 +1,14 @@
 """`kpnode verify`: is it authentic, valid, current?"""
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from node.cli.output import REFUSED, Output, command, read_file
+
+if TYPE_CHECKING:
+    from datetime import date
 
 
 @command()
@@ -21,27 +24,24 @@ def verify(output: Output, file: str, jwks: str | None, at: str | None) -> None:
     current (in force by this ledger) and matches (goods agreed with it). What cannot be judged
     here is null. Exit code 0 when nothing is false, else 4.
     """
-    from datetime import date, datetime
-
     from node.clock import SystemClock
+    from node.errors import refuse
     from node.jose.keys import MAX_KEY_SET_BYTES, read_key_set
     from node.office import verify as verb
     from node.wiring import open_node
 
     now = SystemClock().now()
-    try:
-        day = date.fromisoformat(at) if at else now.date()
-        datetime.combine(day, datetime.min.time())
-    except ValueError:
-        raise click.UsageError(f"--at: expected YYYY-MM-DD, got {at!r}") from None
+    if at is not None and jwks is not None:
+        raise click.UsageError("--at asks the ledger, --jwks goes without it; give one of them")
+    day = now.date() if at is None else _day(at)
     raw = read_file(file, verb.MAX_FILE_BYTES)
     if len(raw) > verb.MAX_FILE_BYTES:
-        raise click.UsageError(f"{file} has more than {verb.MAX_FILE_BYTES} bytes")
+        raise refuse("KP-J-003", f"expected at most {verb.MAX_FILE_BYTES} bytes")
     if jwks is not None:
         keys = read_key_set(read_file(jwks, MAX_KEY_SET_BYTES))
         results = verb.verify_file(raw, {keys.authority: keys}, now)
     else:
-        with open_node(output.home) as own:
+        with open_node(output.home, signing=False) as own:
             ring = {**own.book.ring, own.name: own.keys}
             results = own.ledger.read(
                 lambda tx: verb.verify_file(
@@ -55,6 +55,18 @@ def verify(output: Output, file: str, jwks: str | None, at: str | None) -> None:
         sys.exit(REFUSED)
 
 
+def _day(text: str) -> "date":
+    import re
+    from datetime import date
+
+    try:
+        if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+            raise ValueError
+        return date.fromisoformat(text)
+    except ValueError:
+        raise click.UsageError(f"--at: expected YYYY-MM-DD, got {text!r}") from None
+
+
 def _as_json(result: Any) -> dict[str, Any]:
     return {
         "doc_id": result.doc_id,
@@ -64,7 +76,7 @@ def _as_json(result: Any) -> dict[str, Any]:
         "valid": result.valid,
         "current": result.standing.current,
         "matches": result.standing.matches,
-        "errors": [found.as_json() for found in result.findings],
+        "errors": [{"pointer": "", **found.as_json()} for found in result.findings],
     }
 
 
@@ -74,7 +86,8 @@ def _as_text(item: dict[str, Any]) -> str:
         f"{name}: {words[item[name]]}" for name in ("authentic", "valid", "current", "matches")
     )
     errors = [
-        f"  {e['code']}: {e.get('pointer', '')} {e['detail']} [{e['rule']}]" for e in item["errors"]
+        f"  {e['code']}: {e['pointer']} {e['detail']} [{e['rule']}]".replace(":  ", ": ")
+        for e in item["errors"]
     ]
     return "\n".join(
         [f"{item['kind'] or 'document'} of {item['issuer'] or '?'}: {answers}", *errors]

@@ -6,7 +6,7 @@ from typing import Any
 
 from node import base64url
 from node.authority import OwnAuthority
-from node.errors import LogBehindError, ProblemError
+from node.errors import ProblemError
 from node.exchange import peer_log
 from node.ids import Authority
 from node.ledger import entries, peers, streams, witness
@@ -17,7 +17,11 @@ _NUMBER = re.compile(r"0|[1-9][0-9]{0,15}")
 
 
 def position(own: OwnAuthority, caller: Authority) -> dict[str, Any]:
-    """Both streams and the witnessed checkpoint, as this node sees the pair."""
+    """Both streams and the witnessed checkpoint, as this node sees the pair.
+
+    Raises:
+        LogBehindError: Nothing may be signed.
+    """
     now_s = own.now_s()
 
     def answer(tx: Transaction) -> dict[str, Any]:
@@ -45,7 +49,11 @@ def position(own: OwnAuthority, caller: Authority) -> dict[str, Any]:
 
 
 def checkpoint(own: OwnAuthority) -> str:
-    """The newest signed checkpoint, released."""
+    """The newest signed checkpoint, released.
+
+    Raises:
+        LogBehindError: Nothing may be signed.
+    """
     now_s = own.now_s()
     note = own.ledger.write(lambda tx: _current(tx, own, now_s))
     own.checkpoints.release(note)
@@ -90,10 +98,7 @@ def consistency(own: OwnAuthority, query: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _current(tx: Transaction, own: OwnAuthority, now_s: int) -> str:
-    try:
-        own.checkpoints.guard(tx)
-    except LogBehindError as error:
-        raise ProblemError("paused", str(error), {"retry_after": 900}) from None
+    own.checkpoints.guard(tx)
     return own.checkpoints.current(tx, now_s).note
 
 

@@ -42,11 +42,18 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one exchange round with a peer came to; `error` is None if it went well."""
+    """What one exchange round with a peer came to.
+
+    Attributes:
+        delivered, bundles: How much was acknowledged.
+        error: None if it went well.
+        busy: Whether another process was delivering to the peer, so that nothing was done here.
+    """
 
     delivered: int = 0
     bundles: int = 0
     error: str | None = None
+    busy: bool = False
 
 
 class _FailedError(Exception):
@@ -108,7 +115,8 @@ class Courier:
                 done = await self.round(heartbeat=heartbeat)
                 if heartbeat or done.bundles:
                     beat_at = time.monotonic() + backoff.heartbeat_s(self._random)
-                pause = RETRY_LEASE_S if done.error else beat_at - time.monotonic()
+                waits = done.error is not None or done.busy
+                pause = RETRY_LEASE_S if waits else beat_at - time.monotonic()
             # Not wait_for: before Python 3.12 it loses a cancellation that comes with the event.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(max(pause, 0.0), IDLE_POLL_S)):
@@ -124,7 +132,7 @@ class Courier:
         try:
             async with self._leased() as mine:
                 if not mine:
-                    return Round(error="another process is delivering to this peer")
+                    return Round(busy=True)
                 while True:
                     outgoing = await self._deliver(heartbeat=heartbeat and not bundles)
                     if outgoing is None:

@@ -15,10 +15,9 @@ from node.clock import CLOCK_GRACE_S, seconds
 from node.documents import MAX_TRANSPORT_BYTES, Document, SignedDocument
 from node.domain.context import Context
 from node.domain.kinds import MANIFEST, RECEIPT
-from node.errors import LogBehindError, ProblemError, RefusedError
+from node.errors import ProblemError, RefusedError
 from node.exchange import peer_log, receipt
 from node.exchange.admission import (
-    RETRY_AFTER_PAUSE_S,
     authenticate,
     check_addressed,
     check_known,
@@ -93,6 +92,7 @@ class Receiver:
 
         Raises:
             ProblemError: In the order of protocol section 4; forks carry ``statement``.
+            LogBehindError: Nothing may be signed.
         """
         if opened.receipt is not None:
             # It may never have left: a crash can come between commit and release.
@@ -114,8 +114,6 @@ class Receiver:
             raise self._fork(manifest, "log-fork", str(fork), fork.evidence) from None
         except StreamForkError as fork:
             raise self._fork(manifest, "stream-fork", str(fork), fork.evidence) from None
-        except LogBehindError as error:
-            raise ProblemError("paused", str(error), {"retry_after": RETRY_AFTER_PAUSE_S}) from None
         except ProblemError as problem:
             if problem.code == "bad-proof":
                 self._bad_proof(manifest, str(problem))
@@ -189,12 +187,12 @@ class Receiver:
         blocked = peers.incidents(tx, peer, "log-fork", direction="in")
         if blocked:
             raise peer_log.LogForkError(blocked[0].detail, blocked[0].evidence)
-        wrong = peer_log.check_own_head(tx, body["witnessed"])
-        if wrong is not None:
-            raise ProblemError("bad-proof", f"witnessed: {wrong}")
         size = peer_log.claimed_size(body["log"]["checkpoint"])
         if size is not None and any(index >= size for index in body["indexes"]):
             raise bundle.malformed("the checkpoint does not cover all indexes")
+        wrong = peer_log.check_own_head(tx, body["witnessed"])
+        if wrong is not None:
+            raise ProblemError("bad-proof", f"witnessed: {wrong}")
         heartbeat = not body["documents"]
         shown = peer_log.check_manifest_log(tx, self._own, peer, body["log"], heartbeat=heartbeat)
         witness.keep(tx, peer, shown, now_s)

@@ -48,6 +48,8 @@ def _peer(tx: Transaction, own: OwnAuthority, settings: PeerSettings) -> dict[st
         "quarantine": len(streams.quarantined(tx, settings.authority)),
         "incidents": [{"code": i.code, "at": _time(i.at), "detail": i.detail} for i in incidents],
     }
+    if settings.authority in own.book.stopped:
+        row["last_error"] = own.book.stopped[settings.authority]
     if incidents or settings.authority in own.book.stopped:
         row["state"] = "incident"
     elif not contacts or now_s - max(contacts) > SILENT_AFTER_S:

@@ -118,8 +118,8 @@ def check_private(path: Path) -> None:
     """
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
-    except FileNotFoundError:
-        raise ConfigError(f"{path} is missing", code="keys-missing") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}", code="keys-missing") from None
     if mode & 0o077:
         wanted = "700" if path.is_dir() else "600"
         raise ConfigError(
@@ -148,7 +148,7 @@ def _load_signer(public: PublicKey, path: Path) -> Signer:
     check_private(path)
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm):
         raise ConfigError(f"{path} is no unencrypted PKCS#8 key", code="bad-key-file") from None
     if not isinstance(key, Ed25519PrivateKey) or thumbprint(_public_jwk(key)) != public.kid:
         raise ConfigError(f"{path} is not the key {public.kid}", code="bad-key-file")

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from node.domain.facts import HeldCertificate
@@ -136,15 +137,21 @@ def by_doc_id(tx: Transaction, doc_id: str) -> Certificate | None:
 
 
 def listed(
-    tx: Transaction, side: str | None, peer: str | None, after: str, limit: int
+    tx: Transaction,
+    side: str | None,
+    peer: str | None,
+    after: str,
+    limit: int,
+    state: str | None = None,
 ) -> list[Certificate]:
-    """Certificates by number, after a number, of a side and a peer where given."""
+    """Certificates by number, after a number; of a side, a peer and a state where given."""
     rows = tx.execute(
         f"{_SELECT} WHERE c.number > ? AND (? IS NULL OR c.side = ?) "
-        "AND (? IS NULL OR c.peer = ?) ORDER BY c.number LIMIT ?",
-        (after, side, side, peer, peer, limit),
+        "AND (? IS NULL OR c.peer = ?) ORDER BY c.number",
+        (after, side, side, peer, peer),
     )
-    return [_certificate(row) for row in rows]
+    found = (_certificate(row) for row in rows)
+    return list(islice((c for c in found if state in (None, c.state.name)), limit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +167,8 @@ class Event:
 def timeline(tx: Transaction, certificate: Certificate) -> list[Event]:
     """What happened to a certificate, oldest first."""
     what = "issued" if certificate.side == "exporter" else "received"
-    events = [
-        Event(certificate.recorded_at, what, certificate.doc_id, f"{what} with {certificate.peer}")
-    ]
+    way = "to" if certificate.side == "exporter" else "from"
+    events = [Event(certificate.recorded_at, what, certificate.doc_id, f"{way} {certificate.peer}")]
     for row in tx.execute(
         "SELECT at, outcome, receipt, idx FROM outcomes WHERE doc_id = ?", (certificate.doc_id,)
     ):

@@ -35,7 +35,7 @@ class CheckpointKeeper:
         self._check = check
         self._released = released
         self._contradicting = released.with_name("contradicting-checkpoint")
-        self._sound = ""  # the released note that was found in the tree
+        self._sound: str | None = None  # the released note that was found in the tree
 
     def guard(self, tx: Transaction) -> None:
         """Refuse to go on where the ledger lacks entries it has vouched for (protocol section 5).
@@ -45,7 +45,7 @@ class CheckpointKeeper:
         """
         for path in (self._released, self._contradicting):
             text = _read(path)
-            if text not in ("", self._sound):
+            if text is not None and text != self._sound:
                 self._check_in_tree(tx, path, text)
                 self._sound = text
 
@@ -85,7 +85,7 @@ class CheckpointKeeper:
         """
         with _locked(self._released.parent):  # other processes of this node release, too
             before = _read(self._released)
-            if before and self.read(before).size >= self.read(text).size:
+            if before is not None and self.read(before).size >= self.read(text).size:
                 return
             _write(self._released, text)
         if self._sound == before:
@@ -119,11 +119,15 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _read(path: Path) -> str:
+def _read(path: Path) -> str | None:
     try:
         return path.read_text("utf-8")
     except FileNotFoundError:
-        return ""
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise LogBehindError(
+            f"{path} cannot be read ({error}); restore it, the ledger may be a copy"
+        ) from None
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,5 +1,6 @@
 """The database file: one writer thread, readers, transactions that decide and write at once."""
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -39,7 +40,7 @@ class Ledger:
         Raises:
             ConfigError: ``no-database`` or ``bad-database``.
         """
-        if not create and not path.exists():
+        if not create and not os.path.exists(path):
             raise ConfigError(
                 f"{path} is missing; run kpnode init, or restore a backup", code="no-database"
             )
@@ -117,9 +118,12 @@ class Ledger:
             connection.execute(begin)
             result = act(connection)
             connection.execute("COMMIT")
-        except sqlite3.OperationalError as error:
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
             _roll_back(connection)
-            raise LedgerUnavailableError(f"{self._path}: {error}") from error
+            raise  # a mistake of ours, not of the file
+        except sqlite3.DatabaseError as error:
+            _roll_back(connection)
+            raise LedgerUnavailableError(f"{self._path}: {error}; see kpnode doctor") from error
         except BaseException:
             _roll_back(connection)
             raise

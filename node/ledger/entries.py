@@ -31,6 +31,13 @@ _ENTRY = (
 )
 
 
+def belong_to(tx: Transaction, origin: str) -> str:
+    """The log's origin; a new ledger takes the one given, and keeps it."""
+    tx.execute("INSERT OR IGNORE INTO home (one, origin) VALUES (1, ?)", (origin,))
+    (kept,) = tx.execute("SELECT origin FROM home").fetchone()
+    return str(kept)
+
+
 def append(tx: Transaction, signed: SignedDocument, origin: str, at_s: int) -> int:
     """Add a document to the log of `origin`; returns its index.
 

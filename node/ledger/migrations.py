@@ -5,7 +5,7 @@ from sqlite_utils import Database, Migrations
 migrations = Migrations("kpnode")
 
 _APPEND_ONLY = (
-    "entries", "nodes", "checkpoints", "stream_out", "stream_in", "seen_checkpoints", "acts",
+    "entries", "nodes", "checkpoints", "stream_out", "stream_in", "seen_checkpoints", "acts", "home",
 )  # fmt: skip
 
 
@@ -95,6 +95,8 @@ def _ledger(db: Database) -> None:
         CREATE TABLE re_exports (
           number TEXT NOT NULL, carats TEXT NOT NULL, used_by TEXT NOT NULL,
           PRIMARY KEY (number, used_by)) STRICT, WITHOUT ROWID;
+        CREATE TABLE home (
+          one INTEGER PRIMARY KEY CHECK (one = 1), origin TEXT NOT NULL) STRICT;
         CREATE TABLE acts (
           id INTEGER PRIMARY KEY, at INTEGER NOT NULL, verb TEXT NOT NULL, subject TEXT NOT NULL,
           office TEXT, officer TEXT, account TEXT NOT NULL) STRICT

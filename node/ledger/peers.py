@@ -120,7 +120,8 @@ def report(
         at_s: When.
     """
     known = tx.execute(
-        "SELECT 1 FROM incidents WHERE peer = ? AND code = ? AND direction = ? AND detail = ? "
+        "SELECT 1 FROM incidents "
+        "WHERE peer = ? AND code = ? AND direction IN (?, 'both') AND detail = ? "
         "AND resolved_at IS NULL",
         (peer, code, direction, detail),
     ).fetchone()
@@ -130,6 +131,15 @@ def report(
             "VALUES (?, ?, ?, ?, ?, ?)",
             (peer, code, direction, detail, json.dumps(evidence, ensure_ascii=False), at_s),
         )
+
+
+def resolve(tx: Transaction, peer: str, code: str, because: str, at_s: int) -> None:
+    """Close the open incidents of a peer with this code; they stay in the ledger."""
+    tx.execute(
+        "UPDATE incidents SET resolved_at = ?, because = ? "
+        "WHERE peer = ? AND code = ? AND resolved_at IS NULL",
+        (at_s, because, peer, code),
+    )
 
 
 def incidents(

@@ -72,7 +72,10 @@ def verify_file(
         now: The moment rules are judged at.
         ask: Asks the ledger, where there is one.
     """
-    lines = raw.removesuffix(b"\n").split(b"\n")
+    lines = raw.removesuffix(b"\n").split(b"\n", bundle.MAX_DOCUMENTS + 1)
+    if len(lines) > bundle.MAX_DOCUMENTS + 1:
+        found = finding("KP-B-001", "", f"more than {bundle.MAX_DOCUMENTS} documents")
+        return [Verification("", "", "", False, None, Standing(), (found,))]
     results = [_verify(line, ring, now, ask) for line in lines]
     if len(lines) > 1:
         results[0] = _with_lines(results[0], raw.partition(b"\n")[2])
@@ -88,8 +91,9 @@ def ask_ledger(tx: Transaction, doc_id: str, at: date) -> Standing:
     if held is None:
         return Standing()
     confirmed = held.confirmation is not None
-    in_time = at.isoformat() <= held.body["expires_on"]
-    return Standing(current=in_time or confirmed, matches=True if confirmed else None)
+    in_time = held.body["issued_on"] <= at.isoformat() <= held.body["expires_on"]
+    issued = held.body["issued_on"] <= at.isoformat()
+    return Standing(current=in_time or (issued and confirmed), matches=True if confirmed else None)
 
 
 def _verify(line: bytes, ring: KeyRing, now: datetime, ask: Ask | None) -> Verification:

@@ -86,6 +86,8 @@ def _findings(error: "ValidationError") -> Iterator[Finding]:
 
 def _detail(error: "ValidationError") -> str:
     got = f"{error.instance!r:.60}"
+    if error.validator in ("pattern", "format", "type") and "title" in error.schema:
+        return f"expected {error.schema['title']}, got {got}"
     match error.validator:
         case "pattern":
             return f"expected the form {_readable(error.validator_value)}, got {got}"

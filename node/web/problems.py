@@ -6,7 +6,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from node.errors import LedgerUnavailableError, ProblemError
+from node.errors import LedgerUnavailableError, LogBehindError, ProblemError
 
 STATUS = {
     "unsupported-media": 415,
@@ -31,7 +31,7 @@ STATUS = {
     "internal": 500,
 }
 MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER_S = 10
+RETRY_AFTER_S = {LedgerUnavailableError.code: 10, LogBehindError.code: 900}
 
 log = structlog.get_logger()
 
@@ -69,10 +69,11 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
     except ProblemError as problem:
         log.info("refused", method=request.method, path=request.path, code=problem.code)
         return response(problem)
-    except LedgerUnavailableError as error:
-        log.error("ledger unavailable", error=str(error))
-        members = {"retry_after": RETRY_AFTER_S}
-        return response(ProblemError("paused", "the ledger cannot be used right now", members))
+    except (LedgerUnavailableError, LogBehindError) as error:
+        # Neither is the caller's fault, nor his business in detail.
+        log.error("cannot answer", code=error.code, error=str(error))
+        members = {"retry_after": RETRY_AFTER_S[error.code]}
+        return response(ProblemError("paused", "this node cannot record right now", members))
     except web.HTTPMethodNotAllowed as error:
         refused = response(ProblemError("not-allowed", f"{request.method} is not allowed here"))
         refused.headers["Allow"] = ", ".join(sorted(error.allowed_methods))

@@ -63,6 +63,7 @@ async def serve(
         await asyncio.to_thread(own.ledger.write, lambda tx: peers.drop_leases(tx, HOLDER))
         stack.push_async_callback(dispatch.stop)
         await dispatch.start()
+        _tell_peers(own)
         ready()
         await _watch(own, read_config, dispatch, stop)
 
@@ -118,9 +119,17 @@ async def _reload(own: OwnAuthority, read_config: ReadConfig, dispatch: Dispatch
     except ConfigError as error:
         log.error("peers.toml not taken over; the former settings stay", error=str(error))
         return
+    if config.node != own.config.node:
+        log.warning("[node] of peers.toml has changed; it is taken over at the next start")
     await asyncio.to_thread(own.reload_peers, config)
     await dispatch.start()
-    log.info("peers reloaded", peers=sorted(own.book.ring), stopped=sorted(own.book.stopped))
+    _tell_peers(own)
+
+
+def _tell_peers(own: OwnAuthority) -> None:
+    log.info("peers", peers=sorted(own.book.ring))
+    for peer, reason in own.book.stopped.items():
+        log.error("peer stopped", peer=peer, reason=reason)
 
 
 def _stamps(config: Config) -> dict[Path, tuple[int, int] | None]:
