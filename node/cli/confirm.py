@@ -44,7 +44,7 @@ def confirm(
             raise refuse("KP-J-001", str(error)) from None
         if not isinstance(found, dict):
             raise refuse("KP-D-001", "expected an object with what was found")
-    with finishing(output):
+    with finishing():
         with open_node(output.home) as own:
             done = act(
                 own, numbers, Officer(office, officer), received_on=received_on, inspection=found

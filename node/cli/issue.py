@@ -21,7 +21,7 @@ def issue(output: Output, file: str, office: str | None, officer: str | None) ->
     from node.wiring import open_node
 
     shipments = read_shipments(read_file(file, MAX_INPUT_BYTES))
-    with finishing(output):
+    with finishing():
         with open_node(output.home) as own:
             issued = act(own, shipments, Officer(office, officer))
         items = [{"number": i.number, "doc_id": i.doc_id, "to": i.to} for i in issued]

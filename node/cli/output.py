@@ -127,12 +127,12 @@ def _has_surrogate(text: str) -> bool:
 
 
 @contextmanager
-def finishing(output: Output) -> Iterator[None]:
-    """What is being recorded is finished and told of, also when someone presses Ctrl-C."""
+def finishing() -> Iterator[None]:
+    """What is being recorded is finished and told of; Ctrl-C comes too late for it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, lambda *_: output.note("finishing; the result follows"))
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
