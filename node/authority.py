@@ -10,7 +10,7 @@ from typing import Any
 from node.clock import Clock, seconds
 from node.config import Config
 from node.documents import SignedDocument
-from node.domain.kinds import Kind
+from node.domain.kinds import NAMED, Kind
 from node.ids import Authority
 from node.jose.keys import KeySet
 from node.jose.signing import Signers, new_jti, sign_document
@@ -59,6 +59,31 @@ class OwnAuthority:
         self.config = replace(config, node=self.config.node)
         self.book = self.ledger.write(lambda tx: open_book(tx, config, self.now_s()))
 
+    def claims(
+        self,
+        aud: Sequence[str],
+        body: Mapping[str, Any],
+        *,
+        iat: int,
+        exp: int | None = None,
+        re: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        """The payload of a document of this authority, members in the protocol's order."""
+        claims: dict[str, Any] = {"iss": self.name, "aud": sorted(aud), "iat": iat}
+        if exp is not None:
+            claims["exp"] = exp
+        claims["jti"] = new_jti()
+        if re:
+            claims["re"] = list(re)
+        if self.sandbox:
+            claims["sandbox"] = True
+        claims["body"] = body
+        return claims
+
+    def seal(self, kind: Kind, claims: Mapping[str, Any]) -> SignedDocument:
+        """Sign a payload with the key of the kind's role."""
+        return sign_document(self.signers[kind.role], kind.typ, self.name, claims)
+
     def sign(
         self,
         kind: Kind,
@@ -67,35 +92,18 @@ class OwnAuthority:
         *,
         iat: int,
         exp: int | None = None,
-        re: Sequence[str] = (),
-        jti: str | None = None,
     ) -> SignedDocument:
-        """Sign a document of a kind with the key of its role; members in the protocol's order."""
-        claims: dict[str, Any] = {"iss": self.name, "aud": sorted(aud), "iat": iat}
-        if exp is not None:
-            claims["exp"] = exp
-        claims["jti"] = jti or new_jti()
-        if re:
-            claims["re"] = list(re)
-        if self.sandbox:
-            claims["sandbox"] = True
-        claims["body"] = body
-        return sign_document(self.signers[kind.role], kind.typ, self.name, claims)
+        """Make and sign a document that answers none."""
+        return self.seal(kind, self.claims(aud, body, iat=iat, exp=exp))
 
     def log(self, tx: Transaction, signed: SignedDocument, kind: str, at_s: int) -> int:
-        """Put a document into the log and bring the read models up to it; returns its index."""
+        """Put a document into the log and bring the read models up to it; returns its index.
+
+        A receipt changes no read model here.
+        """
         index = entries.append(tx, signed, self.checkpoints.origin, at_s)
-        claims = signed.claims
-        certificates.record(
-            tx,
-            kind,
-            iss=signed.iss,
-            aud=claims["aud"][0],
-            doc_id=signed.doc_id,
-            re=claims["re"][0] if claims.get("re") else None,
-            number=claims["body"].get("number", ""),
-            own=self.name,
-        )
+        if NAMED[kind].speaker:
+            certificates.enter(tx, kind, signed.doc_id, signed.claims, index, self.name)
         return index
 
     def publish(self, tx: Transaction, signed: SignedDocument, kind: str, at_s: int) -> int:

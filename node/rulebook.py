@@ -204,4 +204,74 @@ RULES: dict[str, Rule] = {
         "Goods are admitted with seals intact; broken seals need an inspection and a decision.",
         "Order 269 articles 7 and 15",
     ),
+    # The life of a certificate
+    "KP-L-001": Rule(
+        "wrong-state",
+        "Goods and certificate are sealed before they leave, once the certificate is issued.",
+        "Order 269 article 11 (1)",
+    ),
+    "KP-L-002": Rule(
+        "wrong-state", "Delivery is what the importer's receipt says of it.", "protocol 3"
+    ),
+    "KP-L-003": Rule(
+        "wrong-state",
+        "A discrepancy is raised while the goods are not admitted, and one at a time.",
+        "Order 269 article 8 (1)",
+    ),
+    "KP-L-004": Rule(
+        "wrong-state",
+        "The exporter consents or refuses once, to a discrepancy that is open.",
+        "Order 269 article 8 (1)",
+    ),
+    "KP-L-005": Rule(
+        "wrong-state",
+        "An amendment needs consent, and has the values consented to.",
+        "Order 269 article 8 (1)",
+    ),
+    "KP-L-006": Rule(
+        "wrong-state",
+        "A technical certificate is issued while the goods are not admitted.",
+        "Order 269 articles 8 (2) and 19; KP/2017/Plenary/AD5",
+    ),
+    "KP-L-007": Rule(
+        "wrong-state",
+        "Goods are taken back with the technical certificate that ordered the return.",
+        "Order 269 article 12",
+    ),
+    "KP-L-008": Rule(
+        "wrong-state",
+        "A certificate is revoked before its goods are admitted or have come back.",
+        "KPCS section II; Canada, Export and Import of Rough Diamonds Act s. 11, 12",
+    ),
+    "KP-L-009": Rule(
+        "wrong-state",
+        "A certificate is presented once, and never after it was used, voided or sent back.",
+        "Order 269 article 6; domain brief 6",
+    ),
+    "KP-L-010": Rule(
+        "wrong-state",
+        "Goods are inspected when they are here and not yet decided on.",
+        "Order 269 article 7 (1)",
+    ),
+    "KP-L-011": Rule(
+        "wrong-state",
+        "Goods are held before they are admitted; what is held is released or seized.",
+        "Order 269 article 18",
+    ),
+    "KP-L-012": Rule(
+        "dates-inconsistent",
+        "A technical certificate is good for sixty days at most, and used while it is.",
+        "Order 269 article 14",
+    ),
+    "KP-L-013": Rule(
+        "wrong-state", "Values proposed differ from the certificate's.", "Order 269 article 8 (1)"
+    ),
+    "KP-L-014": Rule(
+        "wrong-state", "Consent is to values that were proposed.", "Order 269 article 8 (1)"
+    ),
+    "KP-L-015": Rule(
+        "dates-inconsistent",
+        "Goods are presented while the certificate is valid, the last day included.",
+        "Order 269 article 14; EU Regulation 2368/2002 article 4",
+    ),
 }

@@ -40,7 +40,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_every_command_stands_in_the_reference_with_its_own_help() -> None:
     text = (ROOT / "docs" / "reference" / "commands.md").read_text("utf-8")
-    sections = re.findall(r"^## ([a-z ]+)\n\n```\n(Usage.+?)\n```$", text, re.MULTILINE | re.DOTALL)
+    sections = re.findall(r"^## ([a-z -]+)\n\n```\n(Usage.+?)\n```$", text, re.MULTILINE | re.DOTALL)
 
     for name, shown in sections:
         done = CliRunner().invoke(
@@ -117,3 +117,18 @@ def test_the_tutorial_runs_as_it_stands(tmp_path: Path) -> None:
         "good: 4 entries",
     ):
         assert told in done.stdout + done.stderr, told
+
+
+def test_the_life_of_a_certificate_is_drawn_from_the_table_of_states() -> None:
+    from node.domain.states import EXPORTER, IMPORTER, MEANINGS, TRANSITIONS, diagram
+
+    text = (ROOT / "docs" / "explanation" / "life-of-a-certificate.md").read_text("utf-8")
+
+    for side in (EXPORTER, IMPORTER):
+        assert f"```mermaid\n{diagram(side)}\n```" in text
+    for change in TRANSITIONS:
+        becomes = change.target or "as it was"
+        row = f"| {change.event} | {', '.join(change.sources)} | {becomes} | {change.who} | {change.rule} |"
+        assert row in text
+    for state, meaning in MEANINGS.items():
+        assert f"| {state} | {meaning} |" in text

@@ -53,7 +53,13 @@ class TestWellKnown:
         assert about["authority"] == "EU-BE"
         assert about["versions"] == ["KPX/1"]
         assert about["sandbox"] is True
-        assert about["types"] == ["vnd.kp.certificate.v1+jwt", "vnd.kp.confirmation.v1+jwt"]
+        assert about["types"] == sorted(
+            f"vnd.kp.{kind}.v1+jwt"
+            for kind in (
+                "certificate", "confirmation", "discrepancy", "resolution", "amendment",
+                "technical-certificate", "return", "revocation",
+            )
+        )  # fmt: skip
         assert about["url"] == url
         assert about["jwks"] == f"{url}/.well-known/jwks.json"
         assert about["log"]["origin"] == "kpx-sandbox/EU-BE"

@@ -180,7 +180,7 @@ def _check_pair(homes: dict[str, Path], count: int) -> None:
         issued = ru.ledger.read(lambda tx: certificates.listed(tx, "exporter", None, "", 100))
         held = be.ledger.read(lambda tx: certificates.listed(tx, "importer", None, "", 100))
         assert [c.doc_id for c in issued] == [c.doc_id for c in held]
-        assert {c.state.name for c in issued} == {"delivered"}
+        assert {c.state for c in issued} == {"delivered"}
         for own, other, peer in ((ru, be, "EU-BE"), (be, ru, "RU")):
             assert audited(own).ok
             assert own.ledger.read(lambda tx, peer=peer: peers.incidents(tx, peer)) == []

@@ -62,7 +62,7 @@ def test_issued_certificates_are_in_the_log_the_stream_and_the_trail(filled: Own
     assert place is not None
     assert place.position == 5
     assert held is not None
-    assert held.state.name == "issued"
+    assert held.state == "issued"
     assert [(act.verb, act.office, act.officer) for act in trail] == [
         ("issue", "Moscow", "Officer 7")
     ]

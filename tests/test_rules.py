@@ -15,7 +15,6 @@ from node.domain import certificate, participants
 from node.domain.context import Context
 from node.domain.judgement import STEPS, judge_content
 from node.domain.profiles import Validity, profile
-from node.domain.states import STATES, state
 from node.ids import Authority
 from node.rulebook import RULES
 
@@ -196,12 +195,6 @@ def test_headings_in_scope_are_the_three() -> None:
 def test_steps_with_a_ledger_are_steps() -> None:
     for steps in STEPS.values():
         assert steps.with_ledger <= set(steps.order)
-
-
-def test_every_state_can_be_reached_from_its_facts() -> None:
-    for (side, outcome, confirmed), expected in STATES.items():
-        assert state(side, outcome, confirmed) == expected
-    assert state("exporter", "duplicate", False).name == "delivered"
 
 
 def test_every_rule_stands_in_the_docs_with_its_code() -> None:

@@ -11,21 +11,37 @@ from node import __version__
 from node.cli.output import Output, fail
 from node.errors import NodeError
 
-COMMANDS = {
-    "init": "Make a home: keys, database, peers.toml.",
-    "peer": "Add, list and show the authorities to exchange with.",
-    "serve": "Run the node: both listeners and the delivery workers.",
-    "issue": "Issue certificates for the shipments of a JSON file.",
-    "confirm": "Confirm to the exporter that goods have arrived.",
-    "certificate": "List and show certificates, both sides.",
-    "document": "Print a document's exact bytes.",
-    "verify": "Verify a document, bundle or receipt, also offline.",
-    "sync": "Exchange with peers once, now.",
-    "status": "Show whether peers are in sync, both directions.",
-    "ledger": "List, checkpoint and verify the log.",
-    "doctor": "Check clock, SQLite, keys, disk and peers.",
-    "demo": "Show three authorities exchanging, on this machine.",
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("init", "Make a home: keys, database, peers.toml."),
+    "peer": ("peer", "Add, list and show the authorities to exchange with."),
+    "serve": ("serve", "Run the node: both listeners and the delivery workers."),
+    "issue": ("issue", "Issue certificates for the shipments of a JSON file."),
+    "seal": ("exporting", "Exporter: goods and certificate were sealed."),
+    "consent": ("exporting", "Exporter: consent to the values found."),
+    "refuse": ("exporting", "Exporter: refuse the values found."),
+    "take-in": ("exporting", "Exporter: returned goods are back; the certificate lapses."),
+    "revoke": ("exporting", "Exporter: void, replaced, lost, stolen or cancelled."),
+    "present": ("importing", "Importer: goods and paper are here."),
+    "inspect": ("importing", "Importer: what the inspection found."),
+    "confirm": ("confirm", "Importer: confirm that goods have arrived."),
+    "dispute": ("importing", "Importer: goods and certificate differ."),
+    "amend": ("importing", "Importer: the values agreed, after consent."),
+    "order-return": ("importing", "Importer: goods go back, with a technical certificate."),
+    "send-to-laboratory": ("importing", "Importer: goods go to a laboratory."),
+    "take-back": ("importing", "Importer: goods are back from the laboratory."),
+    "hold": ("importing", "Importer: hold goods until a decision."),
+    "release": ("importing", "Importer: release goods that were held."),
+    "seize": ("importing", "Importer: seize goods that were held."),
+    "certificate": ("certificate", "List and show certificates, both sides."),
+    "document": ("document", "Print a document's exact bytes."),
+    "verify": ("verify", "Verify a document, bundle or receipt, also offline."),
+    "sync": ("sync", "Exchange with peers once, now."),
+    "status": ("status", "Show whether peers are in sync, both directions."),
+    "ledger": ("ledger", "List, checkpoint, verify and rebuild the log."),
+    "doctor": ("doctor", "Check clock, SQLite, keys, disk and peers."),
+    "demo": ("demo", "Show three authorities exchanging, on this machine."),
 }
+"""By name: the module of `node.cli` that has the command, and its line in the overview."""
 
 
 class Commands(click.Group):
@@ -36,17 +52,17 @@ class Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of `node.cli.<name>`."""
+        """The command, from the module that the table names."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"node.cli.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
+        module = importlib.import_module(f"node.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """From the table above, without importing anything."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run, and end with the exit code of the architecture page; nothing leaves as a traceback."""

@@ -6,9 +6,7 @@ from typing import Any
 import click
 
 from node.cli.output import Output, command
-from node.domain.states import STATES
-
-STATE_NAMES = sorted({state.name for state in STATES.values()})
+from node.domain.states import MEANINGS, allowed
 
 
 @click.group()
@@ -19,7 +17,7 @@ def certificate() -> None:
 @command(name="list")
 @click.option("--side", type=click.Choice(["exporter", "importer"]), help="Only this side.")
 @click.option("--peer", help="Only with this authority.")
-@click.option("--state", type=click.Choice(STATE_NAMES), help="Only in this state.")
+@click.option("--state", type=click.Choice(sorted(MEANINGS)), help="Only in this state.")
 @click.option("--after", default="", help="Continue after this number.")
 @click.option("--limit", type=click.IntRange(1, 10000), default=1000, show_default=True)
 def list_(
@@ -65,38 +63,64 @@ def show(output: Output, number: str) -> None:
         raise NotFoundError(f"no certificate {number} is held here")
     held, events = answer
     at_peer = held.side == "importer" or held.outcome in ("accepted", "duplicate")
+    steps = allowed(held.side, held.state)
     result = {
         **_summary(held),
-        "meaning": held.state.meaning,
+        "meaning": MEANINGS[held.state],
         "refused_with": held.errors,
-        "confirmation": held.confirmation,
         "held_by": sorted({name, held.peer} if at_peer else {name}),
         "timeline": [
-            {"at": _time(e.at), "what": e.what, "document": e.document, "detail": e.detail}
+            {
+                "at": _time(e.at),
+                "what": e.what,
+                "document": e.document,
+                "state": e.state,
+                "who": e.who,
+                "detail": _detail(e),
+            }
             for e in events
         ],
+        "next": [{"event": step.event, "who": step.who} for step in steps],
         "body": held.body,
     }
+    parcels = held.body["parcels"]
     lines = [
-        f"{held.number}  {held.state.name} ({held.state.meaning})",
+        f"{held.number}  {held.state} ({MEANINGS[held.state]})",
         f"document     {held.doc_id}",
         f"held by      {', '.join(result['held_by'])}",
         f"from, to     {held.body['provenance']} → {held.body['destination']}",
         f"exporter     {held.body['exporter']['name']}",
         f"importer     {held.body['importer']['name']}",
         f"goods        {held.body['totals']['carats']} ct, US$ {held.body['totals']['value_usd']}, "
-        f"{held.body['parcels']} parcel{'' if held.body['parcels'] == 1 else 's'}",
+        f"{parcels} parcel{'' if parcels == 1 else 's'}",
         f"valid        {held.body['issued_on']} to {held.body['expires_on']}",
         "",
-        *(f"{_time(e.at)}  {e.what:<10} {e.detail}" for e in events),
+        *(
+            f"{_time(e.at)}  {e.what:<24} {e.who}{_dash(_detail(e))}\n"
+            f"{'':22}{e.document}{_dash(e.state and f'then {e.state}')}"
+            for e in events
+        ),
+        "",
+        "next: " + (", ".join(f"{s.event} ({s.who})" for s in steps) or "nothing more"),
     ]
     output.result(result, "\n".join(lines))
+
+
+def _detail(event: Any) -> str:
+    """The words of an event, where it has some."""
+    body = event.body
+    told = [body.get(name) for name in ("reason", "remarks", "place", "technical_number")]
+    return "; ".join(text for text in told if text)
+
+
+def _dash(text: str) -> str:
+    return f" - {text}" if text else ""
 
 
 def _summary(held: Any) -> dict[str, Any]:
     return {
         "number": held.number,
-        "state": held.state.name,
+        "state": held.state,
         "side": held.side,
         "peer": held.peer,
         "doc_id": held.doc_id,

@@ -11,7 +11,7 @@ from node.cli.output import REFUSED, Output, command
 
 @click.group()
 def ledger() -> None:
-    """List, checkpoint and verify the log."""
+    """List, checkpoint, verify and rebuild the log."""
 
 
 @command(name="list")
@@ -90,6 +90,17 @@ def verify(output: Output) -> None:
         sys.exit(REFUSED)
 
 
+@command()
+def rebuild(output: Output) -> None:
+    """Make the states of all certificates again, from the log alone."""
+    from node.ledger import certificates
+    from node.wiring import open_node
+
+    with open_node(output.home, signing=False) as own:
+        count = own.ledger.write(lambda tx: certificates.rebuild(tx, own.name))
+    output.result({"documents": count}, f"rebuilt from {count} documents")
+
+
 def _behind(own: Any) -> list[str]:
     from node.errors import LogBehindError
 
@@ -110,5 +121,5 @@ def _time(at_s: int) -> str:
     return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-for sub in (list_, checkpoint, verify):
+for sub in (list_, checkpoint, verify, rebuild):
     ledger.add_command(sub)

@@ -10,14 +10,25 @@ from node.ids import Authority, DocId
 
 @dataclass(frozen=True, slots=True)
 class HeldCertificate:
-    """A certificate in the ledger, as far as rules need it."""
+    """A certificate in the ledger, as far as rules need it.
+
+    Attributes:
+        side: This node's side of it.
+        state: Its state on this side.
+        body: As it was issued; it never changes.
+        figures: The body with the values of its amendment, if there is one.
+        last: The newest document of each kind that answers it: doc id and body.
+    """
 
     doc_id: DocId
     number: str
     iss: Authority
     addressee: Authority
+    side: str
+    state: str
     body: Mapping[str, Any]
-    confirmed: bool
+    figures: Mapping[str, Any]
+    last: Mapping[str, tuple[DocId, Mapping[str, Any]]]
 
 
 class Facts(Protocol):

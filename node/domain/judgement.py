@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from node.documents import Content
-from node.domain import certificate, confirmation
+from node.domain import answering, certificate
 from node.domain.context import Context
-from node.domain.kinds import CERTIFICATE, CONFIRMATION
+from node.domain.kinds import CERTIFICATE
 from node.errors import Finding, ordered
 
 Step = Callable[[Content, Context], Iterator[Finding]]
@@ -22,6 +22,12 @@ class Steps:
 
     order: tuple[Step, ...]
     with_ledger: frozenset[Step]
+
+
+def _answering(*own: Step) -> Steps:
+    """The steps of a kind that answers a certificate."""
+    order = (answering.authority_matches, *own, answering.references)
+    return Steps(order, frozenset({answering.references}))
 
 
 STEPS: dict[str, Steps] = {
@@ -42,16 +48,16 @@ STEPS: dict[str, Steps] = {
         ),
         frozenset({certificate.number_is_free}),
     ),
-    CONFIRMATION.name: Steps(
-        (
-            confirmation.authority_matches,
-            confirmation.dates,
-            certificate.headings,
-            certificate.sums,
-            confirmation.references,
-        ),
-        frozenset({confirmation.references}),
+    "confirmation": _answering(
+        answering.arrival, answering.not_ahead, certificate.headings, certificate.sums
     ),
+    "discrepancy": _answering(answering.not_ahead),
+    "resolution": _answering(answering.not_ahead),
+    "amendment": _answering(answering.not_ahead),
+    "technical-certificate": _answering(answering.not_ahead, answering.technical_dates),
+    "return": _answering(answering.arrival, answering.not_ahead),
+    "revocation": _answering(answering.not_ahead),
+    "record": _answering(),
 }
 
 

@@ -11,6 +11,7 @@ class Kind:
         name: As in ``vnd.kp.<name>.v<version>+jwt``.
         role: Role of the key that signs it.
         travels: Whether it may stand in a bundle.
+        speaker: The member of the body that names who acted; ``""`` if there is none.
         outsiders: Whether a body that belongs to no participant (``X-SEC``) may issue it.
         version: The newest version this node knows.
     """
@@ -18,6 +19,7 @@ class Kind:
     name: str
     role: str
     travels: bool
+    speaker: str = ""
     outsiders: bool = False
     version: int = 1
 
@@ -27,16 +29,37 @@ class Kind:
         return f"vnd.kp.{self.name}.v{self.version}+jwt"
 
 
-CERTIFICATE = Kind("certificate", "doc", travels=True)
-CONFIRMATION = Kind("confirmation", "doc", travels=True)
-RECORD = Kind("record", "doc", travels=False)
+CERTIFICATE = Kind("certificate", "doc", travels=True, speaker="issued_by")
+CONFIRMATION = Kind("confirmation", "doc", travels=True, speaker="confirmed_by")
+DISCREPANCY = Kind("discrepancy", "doc", travels=True, speaker="raised_by")
+RESOLUTION = Kind("resolution", "doc", travels=True, speaker="decided_by")
+AMENDMENT = Kind("amendment", "doc", travels=True, speaker="amended_by")
+TECHNICAL_CERTIFICATE = Kind("technical-certificate", "doc", travels=True, speaker="issued_by")
+RETURN = Kind("return", "doc", travels=True, speaker="taken_in_by")
+REVOCATION = Kind("revocation", "doc", travels=True, speaker="revoked_by")
+RECORD = Kind("record", "doc", travels=False, speaker="by")
 MANIFEST = Kind("manifest", "msg", travels=False, outsiders=True)
 RECEIPT = Kind("receipt", "msg", travels=False, outsiders=True)
 REQUEST = Kind("request", "msg", travels=False, outsiders=True)
 
 KINDS: dict[str, Kind] = {
-    kind.typ: kind for kind in (CERTIFICATE, CONFIRMATION, RECORD, MANIFEST, RECEIPT, REQUEST)
+    kind.typ: kind
+    for kind in (
+        CERTIFICATE,
+        CONFIRMATION,
+        DISCREPANCY,
+        RESOLUTION,
+        AMENDMENT,
+        TECHNICAL_CERTIFICATE,
+        RETURN,
+        REVOCATION,
+        RECORD,
+        MANIFEST,
+        RECEIPT,
+        REQUEST,
+    )
 }
+NAMED: dict[str, Kind] = {kind.name: kind for kind in KINDS.values()}
 
 
 def accepted_types() -> list[str]:

@@ -1,45 +1,159 @@
-"""States of a certificate on either side, as one table: which facts make which state."""
+"""The life of a certificate on either side, as one table of transitions.
 
+An event is a document or record that entered the log, or what a peer's receipt says of the
+certificate. A state changes by nothing else: folding the events of a log in order gives the states.
+The diagram in the docs is generated from here.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """A state, the side that shows it, and what it means to an officer."""
-
-    side: str
-    name: str
-    meaning: str
-
+from typing import Any
 
 EXPORTER = "exporter"
 IMPORTER = "importer"
 
-STATES: dict[tuple[str, str, bool], State] = {
-    # (side, last outcome at the other side, confirmed)
-    (EXPORTER, "", False): State(EXPORTER, "issued", "signed and queued; no receipt yet"),
-    (EXPORTER, "accepted", False): State(
-        EXPORTER, "delivered", "held and accepted by the importer"
-    ),
-    (EXPORTER, "rejected", False): State(EXPORTER, "refused", "refused by the importer's node"),
-    (EXPORTER, "accepted", True): State(EXPORTER, "confirmed", "the goods arrived"),
-    # A confirmation proves that the certificate arrived, whatever became of the receipt.
-    (EXPORTER, "", True): State(EXPORTER, "confirmed", "the goods arrived"),
-    (EXPORTER, "rejected", True): State(EXPORTER, "confirmed", "the goods arrived"),
-    (IMPORTER, "", False): State(
-        IMPORTER, "announced", "certificate held; goods not yet confirmed"
-    ),
-    (IMPORTER, "", True): State(IMPORTER, "admitted", "arrival confirmed to the exporter"),
+MEANINGS: dict[str, str] = {
+    # Exporter
+    "issued": "signed and queued; no receipt yet",
+    "sealed": "goods and certificate sealed; no receipt yet",
+    "delivered": "held and accepted by the importer",
+    "refused": "refused by the importer's node",
+    "confirmed": "the goods arrived as issued",
+    "confirmed as amended": "the goods arrived, with the values agreed",
+    "lapsed": "the goods came back; the certificate is no longer good",
+    # Importer
+    "announced": "certificate held; goods not yet here",
+    "presented": "goods and paper are here",
+    "inspected": "goods were inspected",
+    "admitted": "arrival confirmed to the exporter",
+    "admitted as amended": "arrival confirmed with the values agreed",
+    "held": "held by a decision of the importing authority",
+    "seized": "seized under a case reference",
+    "at the laboratory": "sent for scientific examination",
+    "returned": "the exporter has the goods back; the certificate has lapsed",
+    # Both
+    "disputed": "goods and certificate differ; the exporter must decide",
+    "consented": "the exporter consents to the values found; the importer amends",
+    "contested": "the exporter does not consent; goods go back, or the dispute is settled",
+    "amended": "values agreed; the arrival is to be confirmed with them",
+    "return ordered": "goods go back with a technical certificate",
+    "void": "void by decision of the exporter",
+    "replaced": "replaced by another certificate",
+    "lost": "reported lost by the exporter",
+    "stolen": "reported stolen by the exporter",
+    "cancelled": "cancelled by the exporter",
+}
+REVOKED = ("void", "replaced", "lost", "stolen", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What an event does to a certificate on one side.
+
+    Attributes:
+        side: ``exporter`` or ``importer``.
+        sources: The states it is allowed in.
+        event: See `event_of`.
+        target: The state it leads to; None leaves the state as it is.
+        who: Who may bring it about.
+        rule: The rule that allows it there, broken elsewhere.
+    """
+
+    side: str
+    sources: tuple[str, ...]
+    event: str
+    target: str | None
+    who: str
+    rule: str
+
+
+_SENT = ("issued", "sealed", "delivered", "refused")
+_ARRIVING = ("announced", "presented", "inspected")
+_OPEN_HERE = (*_ARRIVING, "disputed", "contested", "consented", "held")
+_X, _I, _PEER = "exporting authority", "importing authority", "the importer's node"
+
+TRANSITIONS: tuple[Transition, ...] = (
+    # Exporter
+    Transition(EXPORTER, ("issued",), "record:sealing", "sealed", _X, "KP-L-001"),
+    Transition(EXPORTER, ("delivered", "refused"), "record:sealing", None, _X, "KP-L-001"),
+    Transition(EXPORTER, ("issued", "sealed", "refused"), "receipt:accepted", "delivered", _PEER, "KP-L-002"),
+    Transition(EXPORTER, ("issued", "sealed"), "receipt:rejected", "refused", _PEER, "KP-L-002"),
+    Transition(EXPORTER, _SENT, "confirmation:as-issued", "confirmed", _I, "KP-F-002"),
+    Transition(EXPORTER, _SENT, "discrepancy", "disputed", _I, "KP-L-003"),
+    Transition(EXPORTER, ("disputed",), "resolution:consent", "consented", _X, "KP-L-004"),
+    Transition(EXPORTER, ("disputed",), "resolution:refusal", "contested", _X, "KP-L-004"),
+    Transition(EXPORTER, ("consented",), "amendment", "amended", _I, "KP-L-005"),
+    Transition(EXPORTER, ("amended",), "confirmation:as-amended", "confirmed as amended", _I, "KP-F-002"),
+    Transition(EXPORTER, (*_SENT, "disputed", "contested", "consented"), "technical-certificate:return", "return ordered", _I, "KP-L-006"),
+    Transition(EXPORTER, _SENT, "technical-certificate:scientific", None, _I, "KP-L-006"),
+    Transition(EXPORTER, ("return ordered",), "return", "lapsed", _X, "KP-L-007"),
+    *(Transition(EXPORTER, (*_SENT, "disputed", "contested"), f"revocation:{reason}", reason, _X, "KP-L-008") for reason in REVOKED),
+    # Importer
+    Transition(IMPORTER, ("announced",), "record:presentation", "presented", _I, "KP-L-009"),
+    Transition(IMPORTER, ("presented", "inspected"), "record:inspection", "inspected", _I, "KP-L-010"),
+    Transition(IMPORTER, _ARRIVING, "confirmation:as-issued", "admitted", _I, "KP-F-002"),
+    Transition(IMPORTER, _ARRIVING, "discrepancy", "disputed", _I, "KP-L-003"),
+    Transition(IMPORTER, ("disputed",), "resolution:consent", "consented", _X, "KP-L-004"),
+    Transition(IMPORTER, ("disputed",), "resolution:refusal", "contested", _X, "KP-L-004"),
+    Transition(IMPORTER, ("consented",), "amendment", "amended", _I, "KP-L-005"),
+    Transition(IMPORTER, ("amended",), "confirmation:as-amended", "admitted as amended", _I, "KP-F-002"),
+    Transition(IMPORTER, _OPEN_HERE, "technical-certificate:return", "return ordered", _I, "KP-L-006"),
+    Transition(IMPORTER, ("presented", "inspected"), "technical-certificate:scientific", "at the laboratory", _I, "KP-L-006"),
+    Transition(IMPORTER, ("at the laboratory",), "record:laboratory-return", "presented", _I, "KP-L-010"),
+    Transition(IMPORTER, ("return ordered",), "return", "returned", _X, "KP-L-007"),
+    Transition(IMPORTER, (*_ARRIVING, "disputed", "contested"), "record:hold", "held", _I, "KP-L-011"),
+    Transition(IMPORTER, ("held",), "record:release", "presented", _I, "KP-L-011"),
+    Transition(IMPORTER, ("held",), "record:seizure", "seized", _I, "KP-L-011"),
+    *(Transition(IMPORTER, (*_OPEN_HERE, "at the laboratory"), f"revocation:{reason}", reason, _X, "KP-L-008") for reason in REVOKED),
+)  # fmt: skip
+
+_BY_STATE: dict[tuple[str, str, str], Transition] = {
+    (t.side, source, t.event): t for t in TRANSITIONS for source in t.sources
+}
+_RULE_OF: dict[tuple[str, str], str] = {(t.side, t.event): t.rule for t in TRANSITIONS}
+
+FIRST = {EXPORTER: "issued", IMPORTER: "announced"}
+"""The state of a certificate when it enters the log."""
+
+_QUALIFIER = {
+    "confirmation": "result",
+    "resolution": "decision",
+    "technical-certificate": "purpose",
+    "revocation": "reason",
+    "record": "act",
 }
 
 
-def state(side: str, outcome: str, confirmed: bool) -> State:
-    """The state of a certificate.
+def event_of(kind: str, body: Mapping[str, Any]) -> str:
+    """The event that a document of a kind is, e.g. ``resolution:consent``."""
+    member = _QUALIFIER.get(kind)
+    return kind if member is None else f"{kind}:{body[member]}"
 
-    Args:
-        side: ``exporter`` or ``importer``.
-        outcome: Last outcome named in a receipt (``duplicate`` counts as accepted), or ``""``.
-        confirmed: Whether a confirmation is in the log.
-    """
-    settled = "accepted" if outcome == "duplicate" else outcome
-    return STATES[side, settled, confirmed]
+
+def transition(side: str, state: str, event: str) -> Transition | None:
+    """What an event does in a state, or None if the state does not allow it."""
+    return _BY_STATE.get((side, state, event))
+
+
+def rule_of(side: str, event: str) -> str | None:
+    """The rule of an event on a side, or None if it never happens there."""
+    return _RULE_OF.get((side, event))
+
+
+def allowed(side: str, state: str) -> list[Transition]:
+    """What may come next, in the order of the table."""
+    return [t for t in TRANSITIONS if t.side == side and state in t.sources]
+
+
+def diagram(side: str) -> str:
+    """The states of a side as a Mermaid diagram."""
+    lines = ["stateDiagram-v2", f"    [*] --> {_node(FIRST[side])}"]
+    for change in TRANSITIONS:
+        if change.side == side and change.target is not None:
+            label = change.event.replace(":", " ")
+            lines += [f"    {_node(s)} --> {_node(change.target)}: {label}" for s in change.sources]
+    return "\n".join(lines)
+
+
+def _node(state: str) -> str:
+    return state.replace(" ", "_")

@@ -1,4 +1,9 @@
-"""The certificates as read models, and the facts that rules ask for."""
+"""The certificates as read models, and the facts that rules ask for.
+
+Everything here follows from the log: `enter` is called for each document in the order of its
+entries, and `rebuild` does the same from the start. What a receipt says of a certificate is read
+beside it and changes no stored state.
+"""
 
 import json
 from collections.abc import Mapping
@@ -7,8 +12,10 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
+from node.domain import states
 from node.domain.facts import HeldCertificate
-from node.domain.states import State, state
+from node.domain.kinds import CERTIFICATE, KINDS, RECORD
+from node.domain.states import EXPORTER, IMPORTER
 from node.ids import Authority, DocId, participant_of
 from node.ledger import entries
 from node.ledger.database import Transaction
@@ -22,7 +29,8 @@ class Certificate:
         peer: The authority at the other side.
         outcome: What the peer's last receipt says of it (exporter's side), or ``""``.
         errors: The peer's findings where it refused.
-        confirmation: Doc id of the import confirmation, or None.
+        state: A state of `node.domain.states`.
+        body: As it was issued.
     """
 
     participant: str
@@ -32,19 +40,35 @@ class Certificate:
     peer: str
     outcome: str
     errors: list[dict[str, Any]]
-    confirmation: str | None
+    state: str
     body: Mapping[str, Any]
     recorded_at: int
 
-    @property
-    def state(self) -> State:
-        """Its state on this side."""
-        return state(self.side, self.outcome, self.confirmation is not None)
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A moment in the life of a certificate.
+
+    Attributes:
+        at: Seconds.
+        what: The event, e.g. ``discrepancy``.
+        document: The doc id of what proves it.
+        state: The state it led to, or ``""`` where it changed none.
+        who: Authority, office and officer who did it, as far as they are named.
+        body: The document's body, empty for a receipt.
+    """
+
+    at: int
+    what: str
+    document: str
+    state: str
+    who: str
+    body: Mapping[str, Any]
 
 
 _SELECT = (
     "SELECT c.participant, c.number, c.doc_id, c.side, c.peer, coalesce(o.outcome, '') AS outcome, "
-    "coalesce(o.errors, '[]') AS errors, c.confirmation, d.jws, e.recorded_at "
+    "coalesce(o.errors, '[]') AS errors, c.state, d.jws, e.recorded_at "
     "FROM certificates c JOIN documents d USING (doc_id) JOIN entries e USING (doc_id) "
     "LEFT JOIN outcomes o ON o.doc_id = c.doc_id AND o.peer = c.peer AND c.side = 'exporter'"
 )
@@ -59,55 +83,95 @@ class LedgerFacts:
     def certificate(self, participant: str, number: str) -> HeldCertificate | None:
         """The certificate with this number, if held."""
         found = by_number(self._tx, number, participant)
-        return None if found is None else self._held(found)
+        return None if found is None else held(self._tx, found)
 
     def document_is_certificate(self, doc_id: str) -> HeldCertificate | None:
         """The certificate with this doc id, if held."""
-        row = self._tx.execute(f"{_SELECT} WHERE c.doc_id = ?", (doc_id,)).fetchone()
-        return None if row is None else self._held(_certificate(row))
+        found = by_doc_id(self._tx, doc_id)
+        return None if found is None else held(self._tx, found)
 
     def re_exported(self, number: str) -> Decimal:
         """Carats already re-exported out of a certificate that came in here."""
         rows = self._tx.execute("SELECT carats FROM re_exports WHERE number = ?", (number,))
         return sum((Decimal(row["carats"]) for row in rows), Decimal(0))
 
-    def _held(self, certificate: Certificate) -> HeldCertificate:
-        jws = entries.document(self._tx, certificate.doc_id)
-        assert jws is not None
-        claims = entries.claims(jws)
-        return HeldCertificate(
-            doc_id=DocId(certificate.doc_id),
-            number=certificate.number,
-            iss=Authority(claims["iss"]),
-            addressee=Authority(claims["aud"][0]),
-            body=claims["body"],
-            confirmed=certificate.confirmation is not None,
-        )
+
+def held(tx: Transaction, certificate: Certificate) -> HeldCertificate:
+    """A certificate as rules see it, with what has answered it so far."""
+    last: dict[str, tuple[DocId, Mapping[str, Any]]] = {}
+    for event in _answers(tx, certificate.doc_id):
+        name = event.what if event.what.startswith(RECORD.name) else event.what.partition(":")[0]
+        last[name] = (DocId(event.document), event.body)
+    amended = last["amendment"][1]["amended"] if "amendment" in last else {}
+    own_first = certificate.side == EXPORTER
+    jws = entries.document(tx, certificate.doc_id)
+    assert jws is not None
+    claims = entries.claims(jws)
+    assert own_first or claims["iss"] == certificate.peer
+    return HeldCertificate(
+        doc_id=DocId(certificate.doc_id),
+        number=certificate.number,
+        iss=Authority(claims["iss"]),
+        addressee=Authority(claims["aud"][0]),
+        side=certificate.side,
+        state=certificate.state,
+        body=certificate.body,
+        figures={**certificate.body, **amended},
+        last=last,
+    )
 
 
-def record(tx: Transaction, kind: str, iss: str, aud: str, doc_id: str, re: str | None,
-           number: str, own: str) -> None:  # fmt: skip
+def enter(
+    tx: Transaction, kind: str, doc_id: str, claims: Mapping[str, Any], index: int, own: str
+) -> None:
     """Bring the read models up to a document that has just entered the log.
 
     Args:
         tx: The transaction of the entry.
         kind: The document's kind.
-        iss: Who signed it.
-        aud: Its addressee.
         doc_id: Its identity.
-        re: The document it answers, if it does.
-        number: The certificate's number.
+        claims: Its payload.
+        index: Its entry.
         own: This node's authority.
     """
-    if kind == "certificate":
-        side, peer = ("exporter", aud) if iss == own else ("importer", iss)
+    if kind == CERTIFICATE.name:
+        iss, aud, number = claims["iss"], claims["aud"][0], claims["body"]["number"]
+        side, peer = (EXPORTER, aud) if iss == own else (IMPORTER, iss)
         tx.execute(
-            "INSERT INTO certificates (participant, number, doc_id, side, peer) "
-            "VALUES (?, ?, ?, ?, ?)",
-            (participant_of(iss), number, doc_id, side, peer),
+            "INSERT INTO certificates (participant, number, doc_id, side, peer, state) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (participant_of(iss), number, doc_id, side, peer, states.FIRST[side]),
         )
-    elif kind == "confirmation":
-        tx.execute("UPDATE certificates SET confirmation = ? WHERE doc_id = ?", (doc_id, re))
+    elif claims.get("re"):
+        _apply(tx, claims["re"][0], states.event_of(kind, claims["body"]), doc_id, index)
+
+
+def rebuild(tx: Transaction, own: str) -> int:
+    """Forget the states and fold the log again; returns how many documents took part."""
+    tx.execute("DELETE FROM life")
+    tx.execute("DELETE FROM certificates")
+    count = 0
+    for entry in entries.walk(tx):
+        kind = KINDS[entry.typ]
+        if entry.jws is not None and kind.speaker:
+            enter(tx, kind.name, entry.doc_id, entries.claims(entry.jws), entry.index, own)
+            count += 1
+    return count
+
+
+def _apply(tx: Transaction, certificate: str, event: str, doc_id: str, index: int) -> None:
+    row = tx.execute(
+        "SELECT side, state FROM certificates WHERE doc_id = ?", (certificate,)
+    ).fetchone()
+    assert row is not None, f"{event} answers {certificate}, which rules have found"
+    change = states.transition(row["side"], row["state"], event)
+    assert change is not None, f"rules allow {event} in {row['state']}"
+    state = change.target or row["state"]
+    tx.execute("UPDATE certificates SET state = ? WHERE doc_id = ?", (state, certificate))
+    tx.execute(
+        "INSERT INTO life (certificate, idx, event, doc_id, state) VALUES (?, ?, ?, ?, ?)",
+        (certificate, index, event, doc_id, change.target or ""),
+    )
 
 
 def use_source(tx: Transaction, number: str, carats: Decimal, used_by: str) -> None:
@@ -151,43 +215,61 @@ def listed(
         (after, side, side, peer, peer),
     )
     found = (_certificate(row) for row in rows)
-    return list(islice((c for c in found if state in (None, c.state.name)), limit))
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A moment in the life of a certificate: when, what, and the document that proves it."""
-
-    at: int
-    what: str
-    document: str
-    detail: str
+    return list(islice((c for c in found if state in (None, c.state)), limit))
 
 
 def timeline(tx: Transaction, certificate: Certificate) -> list[Event]:
     """What happened to a certificate, oldest first."""
-    what = "issued" if certificate.side == "exporter" else "received"
-    way = "to" if certificate.side == "exporter" else "from"
-    events = [Event(certificate.recorded_at, what, certificate.doc_id, f"{way} {certificate.peer}")]
-    for row in tx.execute(
-        "SELECT at, outcome, receipt, idx FROM outcomes WHERE doc_id = ?", (certificate.doc_id,)
-    ):
-        where = "" if row["idx"] is None else f" as entry {row['idx']} of its log"
-        detail = f"{row['outcome']} by {certificate.peer}{where}"
-        events.append(Event(row["at"], "receipt", row["receipt"], detail))
-    if certificate.confirmation:
-        row = tx.execute(
-            "SELECT recorded_at FROM entries WHERE doc_id = ?", (certificate.confirmation,)
-        ).fetchone()
-        events.append(
-            Event(row["recorded_at"], "confirmed", certificate.confirmation, "goods arrived")
+    what = "issued" if certificate.side == EXPORTER else "received"
+    jws = entries.document(tx, certificate.doc_id)
+    assert jws is not None
+    claims = entries.claims(jws)
+    first = Event(
+        certificate.recorded_at,
+        what,
+        certificate.doc_id,
+        states.FIRST[certificate.side],
+        _who(CERTIFICATE.speaker, claims),
+        claims["body"],
+    )
+    receipts = [
+        Event(row["at"], f"receipt:{row['outcome']}", row["receipt"], "", certificate.peer, {})
+        for row in tx.execute(
+            "SELECT at, outcome, receipt FROM outcomes WHERE doc_id = ? AND peer = ?",
+            (certificate.doc_id, certificate.peer),
         )
-    return sorted(events, key=lambda event: event.at)
+    ]
+    later = sorted([*receipts, *_answers(tx, certificate.doc_id)], key=lambda event: event.at)
+    return [first, *later]
+
+
+def _answers(tx: Transaction, certificate: str) -> list[Event]:
+    rows = tx.execute(
+        "SELECT e.recorded_at, l.event, l.doc_id, l.state, d.typ, d.jws FROM life l "
+        "JOIN entries e USING (doc_id) JOIN documents d USING (doc_id) "
+        "WHERE l.certificate = ? ORDER BY l.idx",
+        (certificate,),
+    )
+    found = []
+    for at, event, doc_id, state, typ, jws in rows:
+        claims = entries.claims(bytes(jws))
+        who = _who(KINDS[typ].speaker, claims)
+        found.append(Event(at, event, doc_id, state, who, claims["body"]))
+    return found
+
+
+def _who(speaker: str, claims: Mapping[str, Any]) -> str:
+    named = claims["body"].get(speaker, {})
+    parts = (named.get("authority", claims["iss"]), named.get("office"), named.get("officer"))
+    return ", ".join(part for part in parts if part)
 
 
 def _certificate(row: Any) -> Certificate:
-    participant, number, doc_id, side, peer, outcome, errors, confirmation, jws, at = row
+    participant, number, doc_id, side, peer, outcome, errors, state, jws, at = row
+    settled = "accepted" if outcome == "duplicate" else outcome
+    change = states.transition(side, state, f"receipt:{settled}")
+    shown = change.target if change is not None and change.target else state
     body = entries.claims(bytes(jws))["body"]
     return Certificate(
-        participant, number, doc_id, side, peer, outcome, json.loads(errors), confirmation, body, at
+        participant, number, doc_id, side, peer, outcome, json.loads(errors), shown, body, at
     )

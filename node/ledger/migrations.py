@@ -91,7 +91,11 @@ def _ledger(db: Database) -> None:
         CREATE TABLE certificates (
           participant TEXT NOT NULL, number TEXT NOT NULL, doc_id TEXT NOT NULL UNIQUE,
           side TEXT NOT NULL CHECK (side IN ('exporter', 'importer')), peer TEXT NOT NULL,
-          confirmation TEXT, PRIMARY KEY (participant, number)) STRICT, WITHOUT ROWID;
+          state TEXT NOT NULL, PRIMARY KEY (participant, number)) STRICT, WITHOUT ROWID;
+        CREATE TABLE life (
+          certificate TEXT NOT NULL, idx INTEGER NOT NULL, event TEXT NOT NULL,
+          doc_id TEXT NOT NULL, state TEXT NOT NULL,
+          PRIMARY KEY (certificate, idx)) STRICT, WITHOUT ROWID;
         CREATE TABLE re_exports (
           number TEXT NOT NULL, carats TEXT NOT NULL, used_by TEXT NOT NULL,
           PRIMARY KEY (number, used_by)) STRICT, WITHOUT ROWID;

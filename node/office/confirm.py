@@ -1,33 +1,16 @@
 """Confirm the arrival of goods to the exporting authority (KPCS section III (b))."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from node.authority import OwnAuthority
-from node.clock import seconds
-from node.documents import Draft
-from node.domain.confirmation import FIGURES
-from node.domain.context import Context
-from node.domain.judgement import judge_content, judge_with_ledger
+from node.domain.answering import FIGURES
 from node.domain.kinds import CONFIRMATION
 from node.domain.states import IMPORTER
 from node.errors import NotFoundError, RefusedError
-from node.ids import Authority, DocId
-from node.ledger import acts, certificates
-from node.ledger.certificates import LedgerFacts
-from node.ledger.database import Transaction
-from node.office.officer import Officer, today
+from node.office.act import Circumstances, Done, perform
+from node.office.officer import Officer
 from node.schema.validation import check
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmed:
-    """A confirmation that is signed, in the log and queued."""
-
-    number: str
-    doc_id: str
-    to: str
 
 
 def confirm(
@@ -37,8 +20,10 @@ def confirm(
     *,
     received_on: str | None = None,
     inspection: Mapping[str, Any] | None = None,
-) -> list[Confirmed]:
-    """Confirm that the goods of certificates arrived as issued, all or nothing.
+) -> list[Done]:
+    """Confirm that the goods of certificates arrived, all or nothing.
+
+    They arrived as issued, or, after an amendment, as amended.
 
     Args:
         own: The importing authority.
@@ -56,38 +41,18 @@ def confirm(
     found = dict(inspection or {}) | ({"received_on": received_on} if received_on else {})
     if findings := check("inspection.v1", found):
         raise RefusedError(findings)
-    own.fault("confirm.commit")
-    return own.ledger.write(
-        lambda tx: [_confirm(tx, own, number, officer, found) for number in numbers]
-    )
 
+    def make(case: Circumstances) -> dict[str, Any]:
+        held = case.held
+        if held.side != IMPORTER:
+            raise NotFoundError(f"{held.number} is this authority's own; its importer confirms it")
+        amended = "amendment" in held.last
+        return {
+            **{name: found.get(name, held.figures[name]) for name in FIGURES},
+            "received_on": found.get("received_on", case.today.isoformat()),
+            "result": "as-amended" if amended else "as-issued",
+            "seals_intact": found.get("seals_intact", True),
+            "confirmed_by": case.by,
+        }
 
-def _confirm(
-    tx: Transaction, own: OwnAuthority, number: str, officer: Officer, found: Mapping[str, Any]
-) -> Confirmed:
-    own.checkpoints.guard(tx)
-    certificate = certificates.by_number(tx, number)
-    if certificate is None or certificate.side != IMPORTER:
-        raise NotFoundError(f"no certificate {number} has come here; see kpnode certificate list")
-    now, day = own.clock.now(), today(own)
-    body = {
-        "number": number,
-        **{name: found.get(name, certificate.body[name]) for name in FIGURES},
-        "received_on": found.get("received_on", day.isoformat()),
-        "result": "as-issued",
-        "seals_intact": found.get("seals_intact", True),
-        "confirmed_by": officer.signs(own, day),
-    }
-    draft = Draft(
-        CONFIRMATION.name, own.name, (Authority(certificate.peer),), seconds(now), body,
-        (DocId(certificate.doc_id),),
-    )  # fmt: skip
-    context = Context(now, issuing=True, today=day)
-    judgement = judge_content(draft, context)
-    judgement = judge_with_ledger(draft, replace(context, facts=LedgerFacts(tx)), judgement)
-    if judgement.findings:
-        raise RefusedError(judgement.findings, number=number)
-    signed = own.sign(CONFIRMATION, draft.aud, body, iat=draft.iat, re=draft.re)
-    own.publish(tx, signed, CONFIRMATION.name, draft.iat)
-    acts.note(tx, draft.iat, "confirm", number, officer.office, officer.officer)
-    return Confirmed(number, signed.doc_id, certificate.peer)
+    return perform(own, "confirm", CONFIRMATION, numbers, officer, make, ("amendment",))

@@ -12,6 +12,7 @@ from node.documents import MAX_DOCUMENT_BYTES, MAX_TRANSPORT_BYTES, Document
 from node.domain.context import Context
 from node.domain.judgement import STEPS, judge_content
 from node.domain.kinds import KINDS, MANIFEST
+from node.domain.states import REVOKED
 from node.errors import Finding, ProblemError, RefusedError, finding, refuse
 from node.jose.strict import parse
 from node.jose.verify import KeyRing, verify
@@ -57,6 +58,8 @@ class Verification:
         return False not in answers and not self.findings
 
 
+_ADMITTED = ("confirmed", "confirmed as amended", "admitted", "admitted as amended")
+
 Ask = Callable[[str], Standing]
 """What the ledger at hand says of a document id."""
 
@@ -85,12 +88,15 @@ def verify_file(
 def ask_ledger(tx: Transaction, doc_id: str, at: date) -> Standing:
     """Whether a certificate of this ledger was in force on a day, and matched the goods.
 
-    An expired one that was confirmed did its duty and counts as current.
+    An expired one that was confirmed did its duty and counts as current; a revoked, returned or
+    seized one does not. Goods in dispute do not match.
     """
     held = by_doc_id(tx, doc_id)
     if held is None:
         return Standing()
-    confirmed = held.confirmation is not None
+    if held.state in (*REVOKED, "lapsed", "returned", "seized"):
+        return Standing(current=False)
+    confirmed = held.state in _ADMITTED
     in_time = held.body["issued_on"] <= at.isoformat() <= held.body["expires_on"]
     issued = held.body["issued_on"] <= at.isoformat()
     return Standing(current=in_time or (issued and confirmed), matches=True if confirmed else None)

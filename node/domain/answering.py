@@ -1,0 +1,233 @@
+"""Rules of documents that answer a certificate: who may, to which one, in which state.
+
+One table says for each kind which side issues it and which documents it must name besides the
+certificate; what a kind demands of its own values is in the functions below it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from node.documents import Content
+from node.domain import certificate, states
+from node.domain.context import Context
+from node.domain.facts import HeldCertificate
+from node.domain.kinds import NAMED
+from node.domain.states import EXPORTER, IMPORTER
+from node.errors import Finding, finding
+
+FIGURES = ("parcels", "lines", "totals", "exporter", "importer", "provenance", "destination")
+"""What a confirmation quotes from its certificate."""
+
+TECHNICAL_DAYS = 60
+"""Validity of a technical certificate, day of issue not counted (Order 269 article 14)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """Who issues a kind, and what its ``re`` names after the certificate."""
+
+    side: str
+    names: tuple[str, ...] = ()
+
+
+ANSWERING: dict[str, Answering] = {
+    "confirmation:as-issued": Answering(IMPORTER),
+    "confirmation:as-amended": Answering(IMPORTER, ("amendment",)),
+    "discrepancy": Answering(IMPORTER),
+    "resolution:consent": Answering(EXPORTER, ("discrepancy",)),
+    "resolution:refusal": Answering(EXPORTER, ("discrepancy",)),
+    "amendment": Answering(IMPORTER, ("discrepancy", "resolution")),
+    "technical-certificate:return": Answering(IMPORTER),
+    "technical-certificate:scientific": Answering(IMPORTER),
+    "return": Answering(EXPORTER, ("technical-certificate",)),
+    **{f"revocation:{reason}": Answering(EXPORTER) for reason in states.REVOKED},
+}
+
+
+def authority_matches(document: Content, _: Context) -> Iterator[Finding]:
+    """KP-A-005: the body speaks for the authority that signed."""
+    member = NAMED[document.kind].speaker
+    speaker = document.body[member]["authority"]
+    if speaker != document.iss:
+        detail = f"expected {document.iss}, which signed, got {speaker}"
+        yield finding("KP-A-005", f"/{member}/authority", detail)
+
+
+def not_ahead(document: Content, context: Context) -> Iterator[Finding]:
+    """KP-C-009: the document is not from the future."""
+    if ahead := context.ahead_s(document.iat):
+        yield finding("KP-C-009", "", f"iat lies {ahead} s beyond the clock's grace")
+
+
+def arrival(document: Content, context: Context) -> Iterator[Finding]:
+    """KP-F-004: goods do not arrive in the future."""
+    received = date.fromisoformat(document.body["received_on"])
+    if not context.has_begun(received):
+        yield finding("KP-F-004", "/received_on", f"{received} has not begun anywhere")
+
+
+def technical_dates(document: Content, context: Context) -> Iterator[Finding]:
+    """KP-L-012: a technical certificate is good for sixty days at most."""
+    issued, expires = (date.fromisoformat(document.body[m]) for m in ("issued_on", "expires_on"))
+    if not context.has_begun(issued):
+        yield finding("KP-L-012", "/issued_on", f"{issued} has not begun anywhere")
+    longest = issued + timedelta(days=TECHNICAL_DAYS)
+    if not issued < expires <= longest:
+        detail = f"expected after {issued} and {longest} at the latest, got {expires}"
+        yield finding("KP-L-012", "/expires_on", detail)
+
+
+def references(document: Content, context: Context) -> Iterator[Finding]:
+    """KP-F-001, then the state's rule, then what the kind demands of its values."""
+    assert context.facts is not None
+    event = states.event_of(document.kind, document.body)
+    held = context.facts.document_is_certificate(document.re[0]) if document.re else None
+    if held is None or not _fits(document, held, event):
+        detail = (
+            f"no certificate {document.body['number']} of this pair is held as {_first(document)}"
+        )
+        yield finding("KP-F-001", "", detail)
+        return
+    if states.transition(held.side, held.state, event) is None:
+        rule = states.rule_of(held.side, event) or "KP-F-001"
+        yield finding(rule, "/number", f"{held.number} is {held.state}: no {event} now")
+        return
+    if (wrong := _other_references(document, held, event)) is not None:
+        yield finding("KP-F-001", "", wrong)
+        return
+    demands = _DEMANDS.get(document.kind)
+    if demands is not None:
+        yield from demands(document, held, context)
+
+
+def _fits(document: Content, held: HeldCertificate, event: str) -> bool:
+    """Whether number and direction are those of the certificate."""
+    answering = ANSWERING.get(event)
+    if document.body["number"] != held.number:
+        return False
+    if answering is None:  # a record, of this authority about its own side
+        return states.rule_of(held.side, event) is not None
+    ends = (document.iss, document.aud[0])
+    expected = (held.iss, held.addressee)
+    return ends == (expected if answering.side == EXPORTER else expected[::-1])
+
+
+def _other_references(document: Content, held: HeldCertificate, event: str) -> str | None:
+    answering = ANSWERING.get(event)
+    names = answering.names if answering else ()
+    given = document.re[1:]
+    expected = [held.last[name][0] for name in names if name in held.last]
+    if list(given) == expected:
+        return None
+    # The protocol lets re name what is answered alone; the certificate first is this node's form.
+    listed = ", ".join(given) or "nothing"
+    return f"expected {', '.join(names) or 'nothing'} after the certificate, got {listed}"
+
+
+def _confirmation(document: Content, held: HeldCertificate, context: Context) -> Iterator[Finding]:
+    """KP-F-003 to KP-F-005: the certificate's figures, or the amended ones; in time; sealed."""
+    body = document.body
+    for member in FIGURES:
+        if _told(body[member]) != _told(held.figures[member]):
+            detail = f"the certificate has {held.figures[member]}, got {body[member]}"
+            yield finding("KP-F-003", f"/{member}", detail)
+    received = body["received_on"]
+    if received < held.body["issued_on"]:
+        detail = f"expected {held.body['issued_on']} or later, got {received}"
+        yield finding("KP-F-004", "/received_on", detail)
+    if context.issuing:
+        # Only who has the goods before him judges these; the exporter takes the answer as it is.
+        presented = held.last.get("record:presentation")
+        shown = presented[1]["by"]["on"] if presented else received
+        if shown > held.body["expires_on"]:
+            detail = f"the certificate expired on {held.body['expires_on']}, got {shown}"
+            yield finding("KP-F-004", "/received_on", detail)
+        if not body["seals_intact"]:
+            yield finding("KP-F-005", "/seals_intact", "expected true, got false")
+
+
+def _discrepancy(document: Content, held: HeldCertificate, _: Context) -> Iterator[Finding]:
+    """KP-C-011, KP-L-013: the values proposed add up, and differ from the certificate's."""
+    proposed = document.body.get("proposed", {})
+    yield from _adds_up(proposed, held, "/proposed")
+    if proposed and all(_told(held.figures[m]) == _told(v) for m, v in proposed.items()):
+        yield finding("KP-L-013", "/proposed", "the values proposed are those of the certificate")
+
+
+def _resolution(document: Content, held: HeldCertificate, _: Context) -> Iterator[Finding]:
+    """KP-L-014: nothing can be consented to where nothing was proposed."""
+    proposed = held.last["discrepancy"][1].get("proposed")
+    if document.body["decision"] == "consent" and not proposed:
+        yield finding("KP-L-014", "/decision", "the discrepancy proposes no values")
+
+
+def _amendment(document: Content, held: HeldCertificate, _: Context) -> Iterator[Finding]:
+    """KP-L-005: the values agreed are those consented to."""
+    proposed = held.last["discrepancy"][1].get("proposed", {})
+    if _told(document.body["amended"]) != _told(proposed):
+        yield finding("KP-L-005", "/amended", "expected the values that were consented to")
+
+
+def _return(document: Content, held: HeldCertificate, _: Context) -> Iterator[Finding]:
+    """KP-L-007: with the technical certificate that was issued, while it is good."""
+    technical = held.last["technical-certificate"][1]
+    body = document.body
+    if body["technical_number"] != technical["technical_number"]:
+        detail = f"expected {technical['technical_number']}, got {body['technical_number']}"
+        yield finding("KP-L-007", "/technical_number", detail)
+    if not technical["issued_on"] <= body["received_on"] <= technical["expires_on"]:
+        detail = f"expected {technical['issued_on']} to {technical['expires_on']}, got {body['received_on']}"
+        yield finding("KP-L-012", "/received_on", detail)
+
+
+def _record(document: Content, held: HeldCertificate, _: Context) -> Iterator[Finding]:
+    """KP-L-009: goods are presented while the certificate is good."""
+    body = document.body
+    if body["act"] == "presentation" and body["by"]["on"] > held.body["expires_on"]:
+        detail = f"the certificate expired on {held.body['expires_on']}, got {body['by']['on']}"
+        yield finding("KP-L-015", "/by/on", detail)
+
+
+def _adds_up(values: Mapping[str, Any], held: HeldCertificate, where: str) -> Iterator[Finding]:
+    lines = values.get("lines", held.figures["lines"])
+    totals = values.get("totals", held.figures["totals"])
+    for at, line in enumerate(values.get("lines", ())):
+        if line["hs"] not in certificate.IN_SCOPE:
+            yield finding("KP-C-010", f"{where}/lines/{at}/hs", f"{line['hs']} is out of scope")
+    for member in ("carats", "value_usd"):
+        added = sum((Decimal(line[member]) for line in lines), Decimal(0))
+        if added != Decimal(totals[member]):
+            detail = f"lines add up to {added}, got {totals[member]}"
+            yield finding("KP-C-011", f"{where}/totals/{member}", detail)
+
+
+def _told(value: Any) -> Any:
+    """What counts in a quotation: amounts as numbers, headings, names; not how lines are described."""
+    if isinstance(value, list | tuple):
+        return [_told(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    amounts = {name: Decimal(value[name]) for name in ("carats", "value_usd") if name in value}
+    kept = {
+        name: _told(item)
+        for name, item in value.items()
+        if name in (*FIGURES, "hs", "name", "country")
+    }
+    return kept | amounts
+
+
+def _first(document: Content) -> str:
+    return document.re[0] if document.re else "nothing"
+
+
+_DEMANDS = {
+    "confirmation": _confirmation,
+    "discrepancy": _discrepancy,
+    "resolution": _resolution,
+    "amendment": _amendment,
+    "return": _return,
+    "record": _record,
+}
