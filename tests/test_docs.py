@@ -40,7 +40,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_every_command_stands_in_the_reference_with_its_own_help() -> None:
     text = (ROOT / "docs" / "reference" / "commands.md").read_text("utf-8")
-    sections = re.findall(r"^## ([a-z -]+)\n\n```\n(Usage.+?)\n```$", text, re.MULTILINE | re.DOTALL)
+    sections = re.findall(
+        r"^## ([a-z -]+)\n\n```\n(Usage.+?)\n```$", text, re.MULTILINE | re.DOTALL
+    )
 
     for name, shown in sections:
         done = CliRunner().invoke(

@@ -1,0 +1,48 @@
+"""Two nodes exchanging in one process: the real sender and receiver, without a network between."""
+
+from collections.abc import Callable
+
+from node.authority import OwnAuthority
+from node.errors import ProblemError
+from node.exchange import answers
+from node.exchange.receive import Receiver
+from node.exchange.send import Sender
+from node.ids import Authority
+
+
+def always(_: str) -> bool:
+    """A link that loses nothing."""
+    return True
+
+
+def deliver_one(own: OwnAuthority, other: OwnAuthority, passes: Callable[[str], bool]) -> bool:
+    """One bundle from `own` to `other`; False when nothing waits or something was lost.
+
+    `passes` is asked for ``request`` and ``reply`` (a simulated link).
+    """
+    sender, receiver, peer = Sender(own), Receiver(other), Authority(other.name)
+    outgoing = sender.next_bundle(peer, heartbeat=False)
+    if outgoing is None or not passes("request"):
+        return False
+    manifest, _, rest = outgoing.raw.partition(b"\n")
+    try:
+        receipt = receiver.receive(receiver.open(manifest), rest)
+    except ProblemError as problem:
+        if problem.code != "proof-needed":
+            raise
+        sender.proof_needed(peer, problem.members["held"])
+        return True
+    if not passes("reply"):
+        return False
+    gap = sender.accept(peer, outgoing.manifest, receipt)
+    if gap is not None:
+        query = {"old": str(gap.old), "new": str(gap.new)}
+        bridge = answers.consistency(other, query)["proof"]
+        assert sender.accept(peer, outgoing.manifest, receipt, bridge) is None
+    return True
+
+
+def settle(one: OwnAuthority, other: OwnAuthority) -> None:
+    """Deliver both ways until nothing waits."""
+    while deliver_one(one, other, always) or deliver_one(other, one, always):
+        pass

@@ -1,0 +1,449 @@
+"""The life of a certificate, as stories between two nodes and as random acts."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from node.authority import OwnAuthority
+from node.domain.states import EXPORTER, IMPORTER, MEANINGS, REVOKED, TRANSITIONS, transition
+from node.errors import NotFoundError, RefusedError
+from node.ledger import certificates, entries, streams
+from node.office import dispute as disputes
+from node.office import returning
+from node.office.confirm import confirm
+from node.office.goods import record
+from node.office.issue import issue
+from node.office.officer import Officer
+from node.office.revoke import revoke
+from tests.nodes import SetClock, make_homes, opened, shipments
+from tests.pairs import deliver_one, settle
+from tests.test_ledger import audited
+
+OFFICER = Officer("Office", "Officer 7")
+NUMBER = "RU00010118"
+FOUND = {
+    "lines": [
+        {"hs": "7102.10", "carats": "1902.63", "value_usd": "131220.81"},
+        {"hs": "7102.21", "carats": "1856.27", "value_usd": "9054.89"},
+        {"hs": "7102.31", "carats": "3799.43", "value_usd": "218907.96"},
+    ],
+    "totals": {"carats": "7558.33", "value_usd": "359183.66"},
+}
+"""Half a carat less in the first line of the sample's first shipment."""
+
+CONSULTED = {"with": "RU, Moscow", "on": "2026-11-24"}
+
+
+def state(own: OwnAuthority, number: str = NUMBER) -> str:
+    held = own.ledger.read(lambda tx: certificates.by_number(tx, number))
+    assert held is not None
+    return held.state
+
+
+def story(own: OwnAuthority, number: str = NUMBER) -> list[str]:
+    def query(tx: Any) -> list[str]:
+        held = certificates.by_number(tx, number)
+        assert held is not None
+        return [event.what for event in certificates.timeline(tx, held)]
+
+    return own.ledger.read(query)
+
+
+def refused(act: Callable[[], Any]) -> tuple[str, str]:
+    with pytest.raises(RefusedError) as refusal:
+        act()
+    found = refusal.value.findings[0]
+    return found.code, found.rule
+
+
+@pytest.fixture
+def pair(ru: OwnAuthority, be: OwnAuthority) -> tuple[OwnAuthority, OwnAuthority]:
+    """A certificate of RU that has been delivered to EU-BE."""
+    issue(ru, shipments(count=2), OFFICER)
+    settle(ru, be)
+    return ru, be
+
+
+Pair = tuple[OwnAuthority, OwnAuthority]
+
+
+class TestStories:
+    def test_goods_agree(self, pair: Pair) -> None:
+        ru, be = pair
+        record(ru, "sealing", NUMBER, OFFICER, {"containers": [{"seal": "RUS700000"}]})
+        record(be, "presentation", NUMBER, OFFICER, {})
+        found = {"found": {"parcels": 3, "seals_intact": True}, "place": "Antwerp"}
+        record(be, "inspection", NUMBER, OFFICER, found)
+        (done,) = confirm(be, [NUMBER], OFFICER)
+        settle(ru, be)
+
+        assert (done.state, state(ru), state(be)) == ("admitted", "confirmed", "admitted")
+        assert story(be) == [
+            "received", "record:presentation", "record:inspection", "confirmation:as-issued",
+        ]  # fmt: skip
+        assert set(story(ru)) == {
+            "issued", "receipt:accepted", "record:sealing", "confirmation:as-issued",
+        }  # fmt: skip
+
+    def test_values_are_amended_after_consent(self, pair: Pair) -> None:
+        ru, be = pair
+        original = _body(be)
+        disputes.dispute(be, NUMBER, OFFICER, reason="half a carat less", proposed=FOUND)
+        settle(ru, be)
+        assert (state(ru), state(be)) == ("disputed", "disputed")
+        disputes.resolve(ru, NUMBER, OFFICER, consent=True, reason="weighed again")
+        settle(ru, be)
+        disputes.amend(be, NUMBER, OFFICER)
+        confirm(be, [NUMBER], OFFICER)
+        settle(ru, be)
+
+        assert (state(ru), state(be)) == ("confirmed as amended", "admitted as amended")
+        assert _body(be) == original
+        for own in pair:
+            held = own.ledger.read(
+                lambda tx: certificates.held(tx, certificates.by_number(tx, NUMBER))  # type: ignore[arg-type]
+            )
+            assert held.figures["totals"]["carats"] == "7558.33"
+            assert held.last["confirmation"][1]["totals"]["carats"] == "7558.33"
+            assert audited(own).ok
+
+    def test_a_refusal_ends_in_a_return_with_both_papers(self, pair: Pair) -> None:
+        ru, be = pair
+        disputes.dispute(be, NUMBER, OFFICER, reason="half a carat less", proposed=FOUND)
+        settle(ru, be)
+        disputes.resolve(ru, NUMBER, OFFICER, consent=False, reason="our scales are right")
+        settle(ru, be)
+        returning.order_return(
+            be,
+            NUMBER,
+            OFFICER,
+            technical_number="TC-1",
+            reason="no consent",
+            consultation=CONSULTED,
+        )
+        settle(ru, be)
+        assert (state(ru), state(be)) == ("return ordered", "return ordered")
+        returning.take_in(ru, NUMBER, OFFICER)
+        settle(ru, be)
+
+        assert (state(ru), state(be)) == ("lapsed", "returned")
+
+    @pytest.mark.parametrize("reason", ["void", "lost", "stolen", "cancelled"])
+    def test_a_certificate_is_revoked_after_sending(self, pair: Pair, reason: str) -> None:
+        ru, be = pair
+        revoke(ru, NUMBER, OFFICER, reason=reason, remarks="shipment called off")
+        settle(ru, be)
+
+        assert (state(ru), state(be)) == (reason, reason)
+        code, rule_id = refused(lambda: record(be, "presentation", NUMBER, OFFICER, {}))
+        assert (code, rule_id) == ("wrong-state", "KP-L-009")
+
+    def test_a_certificate_is_replaced_by_another(self, pair: Pair) -> None:
+        ru, be = pair
+        other = shipments(start=1)[0]["number"]
+        revoke(ru, NUMBER, OFFICER, reason="replaced", replaced_by=other)
+        settle(ru, be)
+
+        assert state(be) == "replaced"
+        assert refused(lambda: revoke(ru, other, OFFICER, reason="replaced"))[0] == "schema-invalid"
+
+    def test_goods_are_held_and_seized(self, pair: Pair) -> None:
+        _, be = pair
+        record(be, "hold", NUMBER, OFFICER, {"reason": "seals broken"})
+        assert refused(lambda: confirm(be, [NUMBER], OFFICER))[0] == "wrong-state"
+        record(be, "seizure", NUMBER, OFFICER, {"reason": "seals broken", "case": "2026/118"})
+
+        assert state(be) == "seized"
+        assert refused(lambda: record(be, "release", NUMBER, OFFICER, {"reason": "mistake"})) == (
+            "wrong-state",
+            "KP-L-011",
+        )
+
+    def test_goods_go_to_a_laboratory_and_come_back(self, pair: Pair) -> None:
+        ru, be = pair
+        record(be, "presentation", NUMBER, OFFICER, {})
+        returning.send_to_laboratory(
+            be, NUMBER, OFFICER, technical_number="TC-2", reason="origin", consignee="Laboratory"
+        )
+        settle(ru, be)
+        assert (state(ru), state(be)) == ("delivered", "at the laboratory")
+        record(be, "laboratory-return", NUMBER, OFFICER, {})
+        confirm(be, [NUMBER], OFFICER)
+        settle(ru, be)
+
+        assert state(ru) == "confirmed"
+
+    def test_acts_that_cross_leave_both_sides_agreeing(self, pair: Pair) -> None:
+        ru, be = pair
+        revoke(ru, NUMBER, OFFICER, reason="void")
+        disputes.dispute(be, NUMBER, OFFICER, reason="half a carat less", proposed=FOUND)
+        settle(ru, be)
+
+        assert (state(ru), state(be)) == ("void", "void")
+
+    def test_a_confirmation_that_crosses_a_revocation_is_an_open_item_on_both_sides(
+        self, pair: Pair
+    ) -> None:
+        ru, be = pair
+        revoke(ru, NUMBER, OFFICER, reason="void")
+        confirm(be, [NUMBER], OFFICER)
+        settle(ru, be)
+
+        assert (state(ru), state(be)) == ("void", "admitted")
+        for own, peer in ((ru, "EU-BE"), (be, "RU")):
+            (kept,) = own.ledger.read(lambda tx, peer=peer: streams.quarantined(tx, peer))
+            assert kept.errors[0]["code"] == "wrong-state"
+
+
+def _body(own: OwnAuthority) -> Any:
+    return own.ledger.read(lambda tx: certificates.by_number(tx, NUMBER)).body  # type: ignore[union-attr]
+
+
+class TestRefusals:
+    def test_an_amendment_needs_consent(self, pair: Pair) -> None:
+        ru, be = pair
+        assert refused(lambda: disputes.amend(be, NUMBER, OFFICER)) == ("wrong-state", "KP-L-005")
+        disputes.dispute(be, NUMBER, OFFICER, reason="less", proposed=FOUND)
+        settle(ru, be)
+        disputes.resolve(ru, NUMBER, OFFICER, consent=False, reason="no")
+        settle(ru, be)
+
+        assert refused(lambda: disputes.amend(be, NUMBER, OFFICER)) == ("wrong-state", "KP-L-005")
+
+    def test_the_exporter_decides_once_and_only_on_a_discrepancy(self, pair: Pair) -> None:
+        ru, be = pair
+        decide = lambda: disputes.resolve(ru, NUMBER, OFFICER, consent=True, reason="yes")  # noqa: E731
+        assert refused(decide) == ("wrong-state", "KP-L-004")
+        disputes.dispute(be, NUMBER, OFFICER, reason="less", proposed=FOUND)
+        settle(ru, be)
+        decide()
+
+        assert refused(decide) == ("wrong-state", "KP-L-004")
+
+    def test_only_the_importer_disputes_and_only_the_exporter_revokes(self, pair: Pair) -> None:
+        ru, be = pair
+
+        assert (
+            refused(lambda: disputes.dispute(ru, NUMBER, OFFICER, reason="x"))[0]
+            == "unknown-reference"
+        )
+        assert refused(lambda: revoke(be, NUMBER, OFFICER, reason="void"))[0] == "unknown-reference"
+        with pytest.raises(NotFoundError):
+            confirm(ru, [NUMBER], OFFICER)
+
+    def test_values_proposed_add_up_and_differ(self, pair: Pair) -> None:
+        _, be = pair
+        wrong = {"totals": {"carats": "1.00", "value_usd": "1.00"}}
+        same = {"parcels": 3}
+
+        assert refused(
+            lambda: disputes.dispute(be, NUMBER, OFFICER, reason="x", proposed=wrong)
+        ) == ("sums-differ", "KP-C-011")
+        assert refused(
+            lambda: disputes.dispute(be, NUMBER, OFFICER, reason="x", proposed=same)
+        ) == ("wrong-state", "KP-L-013")
+
+    def test_nothing_proposed_cannot_be_consented_to(self, pair: Pair) -> None:
+        ru, be = pair
+        disputes.dispute(be, NUMBER, OFFICER, reason="seals broken", seals_intact=False)
+        settle(ru, be)
+
+        assert refused(
+            lambda: disputes.resolve(ru, NUMBER, OFFICER, consent=True, reason="yes")
+        ) == ("wrong-state", "KP-L-014")
+
+    def test_presentation_is_judged_by_the_last_day_of_validity(
+        self, pair: Pair, clock: SetClock
+    ) -> None:
+        _, be = pair
+        clock.advance(days=60)
+        record(be, "presentation", NUMBER, OFFICER, {})
+        clock.advance(days=1)
+        other = shipments(start=1)[0]["number"]
+
+        assert refused(lambda: record(be, "presentation", other, OFFICER, {})) == (
+            "dates-inconsistent",
+            "KP-L-015",
+        )
+        confirm(be, [NUMBER], OFFICER)  # it was presented in time
+
+    def test_a_return_is_taken_in_while_its_paper_is_good(
+        self, pair: Pair, clock: SetClock
+    ) -> None:
+        ru, be = pair
+        assert refused(lambda: returning.take_in(ru, NUMBER, OFFICER)) == (
+            "wrong-state",
+            "KP-L-007",
+        )
+        returning.order_return(
+            be, NUMBER, OFFICER, technical_number="TC-1", reason="x", consultation=CONSULTED
+        )
+        settle(ru, be)
+        clock.advance(days=61)
+
+        assert refused(lambda: returning.take_in(ru, NUMBER, OFFICER)) == (
+            "dates-inconsistent",
+            "KP-L-012",
+        )
+
+    def test_a_refused_act_records_nothing(self, pair: Pair) -> None:
+        _, be = pair
+        confirm(be, [NUMBER], OFFICER)
+        before = be.ledger.read(entries.size)
+
+        for act in ("presentation", "hold", "inspection"):
+            details = {"reason": "x", "found": {}, "place": "x"} if act != "presentation" else {}
+            wanted = {k: v for k, v in details.items() if (k == "reason") == (act == "hold")}
+            assert (
+                refused(lambda act=act, w=wanted: record(be, act, NUMBER, OFFICER, w))[0]
+                == "wrong-state"
+            )
+        assert refused(lambda: confirm(be, [NUMBER], OFFICER)) == ("wrong-state", "KP-F-002")
+
+        assert be.ledger.read(entries.size) == before
+
+
+class TestTable:
+    def test_every_state_has_a_meaning_and_can_be_reached(self) -> None:
+        reached = {t.target for t in TRANSITIONS if t.target} | {"issued", "announced"}
+
+        assert reached == MEANINGS.keys()
+
+    def test_no_event_leads_two_ways(self) -> None:
+        seen = [(t.side, source, t.event) for t in TRANSITIONS for source in t.sources]
+
+        assert len(seen) == len(set(seen))
+
+    def test_what_was_decided_stays_decided(self) -> None:
+        final = {
+            EXPORTER: ("confirmed", "confirmed as amended", "lapsed", *REVOKED),
+            IMPORTER: ("admitted", "admitted as amended", "returned", "seized", *REVOKED),
+        }
+        events = {t.event for t in TRANSITIONS}
+
+        for side, states in final.items():
+            assert all(transition(side, s, event) is None for s in states for event in events)
+
+
+ACTS: dict[str, Callable[[OwnAuthority, str], Any]] = {
+    "seal": lambda own, n: record(own, "sealing", n, OFFICER, {"containers": [{"seal": "S"}]}),
+    "present": lambda own, n: record(own, "presentation", n, OFFICER, {}),
+    "inspect": lambda own, n: record(own, "inspection", n, OFFICER, {"found": {}, "place": "here"}),
+    "hold": lambda own, n: record(own, "hold", n, OFFICER, {"reason": "x"}),
+    "release": lambda own, n: record(own, "release", n, OFFICER, {"reason": "x"}),
+    "seize": lambda own, n: record(own, "seizure", n, OFFICER, {"reason": "x", "case": "1"}),
+    "take-back": lambda own, n: record(own, "laboratory-return", n, OFFICER, {}),
+    "confirm": lambda own, n: confirm(own, [n], OFFICER),
+    "dispute": lambda own, n: disputes.dispute(
+        own, n, OFFICER, reason="x", proposed={"parcels": 99}
+    ),
+    "consent": lambda own, n: disputes.resolve(own, n, OFFICER, consent=True, reason="x"),
+    "refuse": lambda own, n: disputes.resolve(own, n, OFFICER, consent=False, reason="x"),
+    "amend": lambda own, n: disputes.amend(own, n, OFFICER),
+    "order-return": lambda own, n: returning.order_return(
+        own, n, OFFICER, technical_number="T", reason="x", consultation=CONSULTED
+    ),
+    "laboratory": lambda own, n: returning.send_to_laboratory(
+        own, n, OFFICER, technical_number="T", reason="x", consignee="L"
+    ),
+    "take-in": lambda own, n: returning.take_in(own, n, OFFICER),
+    "void": lambda own, n: revoke(own, n, OFFICER, reason="void"),
+    "lost": lambda own, n: revoke(own, n, OFFICER, reason="lost"),
+}
+
+AGREE = {
+    ("issued", "announced"), ("delivered", "announced"), ("delivered", "presented"),
+    ("delivered", "inspected"), ("delivered", "held"), ("delivered", "seized"),
+    ("delivered", "at the laboratory"), ("sealed", "announced"), ("confirmed", "admitted"),
+    ("confirmed as amended", "admitted as amended"), ("disputed", "disputed"),
+    ("consented", "consented"), ("contested", "contested"), ("amended", "amended"),
+    ("return ordered", "return ordered"), ("lapsed", "returned"), ("void", "void"),
+    ("lost", "lost"), ("disputed", "held"), ("contested", "held"), ("disputed", "seized"),
+    ("contested", "seized"), ("disputed", "presented"), ("contested", "presented"),
+    ("disputed", "inspected"), ("contested", "inspected"), ("disputed", "at the laboratory"),
+    ("contested", "at the laboratory"),
+}  # fmt: skip
+"""What both sides may show when everything has been delivered and nothing was refused."""
+
+
+class TwoAuthorities(RuleBasedStateMachine):
+    """Two nodes doing random legal and illegal acts over a link that loses requests and replies."""
+
+    folder: Path
+
+    @initialize()
+    def begin(self) -> None:
+        import contextlib
+        import tempfile
+
+        self.stack = contextlib.ExitStack()
+        folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
+        homes = make_homes(folder, "RU", "EU-BE")
+        nodes = self.stack.enter_context(opened(homes, SetClock()))
+        self.ru, self.be = nodes["RU"], nodes["EU-BE"]
+        self.numbers = [s["number"] for s in shipments(count=3)]
+        issue(self.ru, shipments(count=3), OFFICER)
+        settle(self.ru, self.be)
+
+    @rule(
+        act=st.sampled_from(sorted(ACTS)),
+        exporter=st.booleans(),
+        number=st.integers(0, 2),
+    )
+    def act(self, act: str, exporter: bool, number: int) -> None:
+        own = self.ru if exporter else self.be
+        before = own.ledger.read(entries.size)
+        try:
+            ACTS[act](own, self.numbers[number])
+        except (RefusedError, NotFoundError):
+            assert own.ledger.read(entries.size) == before
+
+    @rule(forth=st.booleans(), lost=st.sampled_from(["", "request", "reply"]))
+    def deliver(self, forth: bool, lost: str) -> None:
+        own, other = (self.ru, self.be) if forth else (self.be, self.ru)
+        deliver_one(own, other, lambda what: what != lost)
+
+    @invariant()
+    def states_follow_from_the_log_alone(self) -> None:
+        if not hasattr(self, "ru"):
+            return
+        for own in (self.ru, self.be):
+            before = own.ledger.read(_states)
+            after = own.ledger.write(
+                lambda tx, own=own: (certificates.rebuild(tx, own.name), _states(tx))[1]
+            )
+            assert before == after
+
+    def teardown(self) -> None:
+        if not hasattr(self, "ru"):
+            return
+        settle(self.ru, self.be)
+        kept = [
+            *self.ru.ledger.read(lambda tx: streams.quarantined(tx, "EU-BE")),
+            *self.be.ledger.read(lambda tx: streams.quarantined(tx, "RU")),
+        ]
+        for number in self.numbers:
+            pair = (state(self.ru, number), state(self.be, number))
+            assert pair in AGREE or kept, pair
+        assert all(item.errors[0]["code"] in ("wrong-state", "unknown-reference") for item in kept)
+        assert audited(self.ru).ok
+        assert audited(self.be).ok
+        self.stack.close()
+
+
+def _states(tx: Any) -> list[tuple[str, str]]:
+    return [(c.number, c.state) for c in certificates.listed(tx, None, None, "", 100)]
+
+
+TestTwoAuthorities = TwoAuthorities.TestCase
+TestTwoAuthorities.settings = settings(
+    max_examples=40,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
