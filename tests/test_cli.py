@@ -574,6 +574,66 @@ class TestConfirm:
         assert answer["errors"][0]["pointer"] == "/received_on"
 
 
+class TestLife:
+    @pytest.fixture
+    async def arrived(self, homes: dict[str, Path]) -> dict[str, Path]:
+        with open_node(homes["RU"]) as own, open_node(homes["EU-BE"]) as be:
+            issue_verb(own, shipments(count=2), Officer())
+            async with listening(be):
+                await deliver(own, "EU-BE")
+        return homes
+
+    def test_every_verb_of_an_importer(self, arrived: dict[str, Path]) -> None:
+        be = arrived["EU-BE"]
+        steps = [
+            (("present",), "presented"),
+            (("inspect", "--found", "-", "--place", "Antwerp", "--attended", "Agent"), "inspected"),
+            (("send-to-laboratory", "--technical-number", "T1", "--reason", "origin", "--consignee", "L"), "at the laboratory"),
+            (("take-back",), "presented"),
+            (("hold", "--reason", "seals", "--case", "1"), "held"),
+            (("release", "--reason", "explained"), "presented"),
+            (("dispute", "--reason", "one more", "--proposed", "-"), "disputed"),
+            (("order-return", "--technical-number", "T2", "--reason", "no", "--consulted", "RU", "--consulted-on", "2026-11-24", "--seal", "S1"), "return ordered"),
+        ]  # fmt: skip
+        for (verb, *options), expected in steps:
+            found = json.dumps({"parcels": 4})
+            done = result("--home", be, verb, "RU00010118", *options, "--office", "A", stdin=found)
+            assert done["state"] == expected, verb
+
+        shown = result("--home", be, "certificate", "show", "RU00010118")
+        assert shown["state"] == "return ordered"
+        assert [s["event"] for s in shown["next"]] == ["return"]
+        assert shown["timeline"][-1]["detail"] == "no; T2"
+        assert shown["timeline"][1]["who"] == "EU-BE, A"
+        assert "return ordered" in run("--home", be, "certificate", "show", "RU00010118").stdout
+
+    def test_what_is_not_allowed_now_has_its_code(self, arrived: dict[str, Path]) -> None:
+        ru, be = arrived["RU"], arrived["EU-BE"]
+        refused = [
+            (be, ("amend",), 5, "wrong-state"),
+            (ru, ("take-in",), 5, "wrong-state"),
+            (ru, ("consent", "--reason", "x"), 5, "wrong-state"),
+            (be, ("seize", "--reason", "x", "--case", "1"), 5, "wrong-state"),
+            (be, ("revoke", "--reason", "void"), 4, "unknown-reference"),
+            (ru, ("present",), 4, "unknown-reference"),
+            (ru, ("revoke", "--reason", "replaced"), 4, "schema-invalid"),
+            (be, ("dispute", "--reason", "x", "--proposed", "-"), 4, "schema-invalid"),
+            (be, ("order-return", "--technical-number", "T", "--reason", "x", "--consulted", "x", "--consulted-on", "soon"), 4, "schema-invalid"),
+        ]  # fmt: skip
+        for home, (verb, *options), code, name in refused:
+            found = errors("--home", home, verb, "RU00010118", *options, stdin="{}", code=code)
+            assert found[0]["code"] == name, verb
+
+    def test_states_are_made_again_from_the_log(self, arrived: dict[str, Path]) -> None:
+        ru = arrived["RU"]
+        result("--home", ru, "revoke", "RU00010118", "--reason", "lost")
+        before = result("--home", ru, "certificate", "list")
+
+        assert result("--home", ru, "ledger", "rebuild") == {"documents": 3}
+
+        assert result("--home", ru, "certificate", "list") == before
+
+
 class TestLedgerCommands:
     def test_verify_and_checkpoint(self, ru: Path) -> None:
         result("--home", ru, "issue", "-", stdin=json.dumps(shipments(count=2)))

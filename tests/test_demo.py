@@ -22,6 +22,9 @@ def test_the_demo_holds_and_says_so() -> None:
     assert told["confirmed"] >= 20
     expected = [(c["shipment"]["number"], c["code"]) for c in sample("shipments_refused.json")]
     assert [(r["number"], r["code"]) for r in told["refused"]] == expected
+    assert [(s["exporter"], s["importer"]) for s in told["life"]] == [
+        ("confirmed as amended", "admitted as amended"), ("lapsed", "returned"), ("void", "void"),
+    ]  # fmt: skip
     assert told["tampered"] == {"code": "bad-signature"}
     assert told["replayed"] == {"same_receipt": True}
     assert told["interrupted"] == {"lost": 0, "doubled": 0}

@@ -319,6 +319,15 @@ class TestTable:
 
         assert len(seen) == len(set(seen))
 
+    def test_a_receipt_never_changes_what_is_allowed(self) -> None:
+        # It is read beside the log, so what is allowed with it must be allowed without it.
+        for change in TRANSITIONS:
+            if change.side == EXPORTER and not change.event.startswith("receipt:"):
+                shown = {"delivered", "refused"} & set(change.sources)
+                assert not shown or {"issued", "sealed"} <= {
+                    s for t in TRANSITIONS if t.event == change.event for s in t.sources
+                }
+
     def test_what_was_decided_stays_decided(self) -> None:
         final = {
             EXPORTER: ("confirmed", "confirmed as amended", "lapsed", *REVOKED),

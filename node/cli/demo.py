@@ -63,6 +63,9 @@ def _show(output: Output, outcome: Any) -> None:
         {"what": "delivered, with a signed receipt", "figure": outcome.delivered},
         {"what": "verified at their destination", "figure": outcome.verified},
         {"what": "arrivals confirmed back", "figure": outcome.confirmed},
+        *(
+            {"what": f"{story['number']} ends as", "figure": _both(story)} for story in outcome.life
+        ),
         {"what": "wrong shipments refused", "figure": len(outcome.refused)},
         {"what": "tampered certificate", "figure": outcome.tampered["code"]},
         {"what": "replayed bundle", "figure": _yes(outcome.replayed["same_receipt"], "first receipt again")},
@@ -76,6 +79,11 @@ def _show(output: Output, outcome: Any) -> None:
         click.echo(f"FAILED: {failure}")
     if not outcome.failures:
         click.echo(f"All of it held, in {outcome.seconds} s (SANDBOX).")
+
+
+def _both(story: dict[str, str]) -> str:
+    there, here = story["exporter"], story["importer"]
+    return there if there == here else f"{there}, {here}"
 
 
 def _yes(true: bool, text: str) -> str:

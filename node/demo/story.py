@@ -46,6 +46,7 @@ class Outcome:
     tampered: dict[str, str] = field(default_factory=dict)
     replayed: dict[str, bool] = field(default_factory=dict)
     interrupted: dict[str, int] = field(default_factory=dict)
+    life: list[dict[str, str]] = field(default_factory=list)
     ledgers: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: float = 0.0
     failures: list[str] = field(default_factory=list)
@@ -95,12 +96,14 @@ def play(nodes: Sequence[DemoNode], tell: Tell) -> Outcome:
     side_by_side([partial(_confirm, out, node, nodes) for node in nodes])
     _settled(nodes)
     _check_confirmations(out, nodes)
-    tell("4. Shipments that must not leave are refused, each with its code.")
+    tell("4. One shipment differs and is amended after consent, one goes back, one is revoked.")
+    _second_act(out, ru, be, nodes)
+    tell("5. Shipments that must not leave are refused, each with its code.")
     _refuse(out, ru)
-    tell("5. A certificate with one figure changed, and a bundle sent twice.")
+    tell("6. A certificate with one figure changed, and a bundle sent twice.")
     _tamper(out, be)
     _replay(out, ru, be)
-    tell("6. Every ledger is verified from the bytes up.")
+    tell("7. Every ledger is verified from the bytes up.")
     for node, found in zip(nodes, side_by_side([partial(_audit, n) for n in nodes]), strict=True):
         out.ledgers[node.authority] = {k: found[k] for k in ("size", "root", "ok")}
         out.hold(f"ledger of {node.authority}", found["ok"])
@@ -174,6 +177,48 @@ def _check_confirmations(out: Outcome, nodes: Sequence[DemoNode]) -> None:
     for node in nodes:
         states = [item["state"] for item in _certificates(node, "exporter")]
         out.confirmed += states.count("confirmed")
+
+
+def _second_act(
+    out: Outcome, exporter: DemoNode, importer: DemoNode, nodes: Sequence[DemoNode]
+) -> None:
+    """Three certificates that do not simply arrive: how each ends on both sides."""
+    waiting = [
+        c
+        for c in _certificates(importer, "importer")
+        if c["peer"] == exporter.authority and c["state"] == "announced"
+    ]
+    amended, returned, revoked = (item["number"] for item in waiting[:3])
+    for number in (amended, returned):
+        one_more = importer.expect("certificate", "show", number)["body"]["parcels"] + 1
+        found = json.dumps({"parcels": one_more})
+        importer.expect(
+            "dispute", number, "--reason", "one parcel more", "--proposed", "-", stdin=found
+        )
+    _settled(nodes)
+    exporter.expect("consent", amended, "--reason", "counted again; agreed")
+    exporter.expect("refuse", returned, "--reason", "our count is right")
+    exporter.expect("revoke", revoked, "--reason", "void", "--remarks", "shipment called off")
+    _settled(nodes)
+    importer.expect("amend", amended)
+    importer.expect("confirm", amended)
+    importer.expect(
+        "order-return", returned, "--technical-number", "TC-EU-0001", "--reason", "no consent",
+        "--consulted", exporter.name, "--consulted-on", time.strftime("%Y-%m-%d"),
+    )  # fmt: skip
+    _settled(nodes)
+    exporter.expect("take-in", returned)
+    _settled(nodes)
+    expected = {
+        amended: ("confirmed as amended", "admitted as amended"),
+        returned: ("lapsed", "returned"),
+        revoked: ("void", "void"),
+    }
+    for number, states in expected.items():
+        there = exporter.expect("certificate", "show", number)["state"]
+        here = importer.expect("certificate", "show", number)["state"]
+        out.life.append({"number": number, "exporter": there, "importer": here})
+        out.hold(f"{number} ends as {states}", (there, here) == states)
 
 
 def _refuse(out: Outcome, node: DemoNode) -> None:

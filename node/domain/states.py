@@ -74,7 +74,7 @@ _X, _I, _PEER = "exporting authority", "importing authority", "the importer's no
 
 TRANSITIONS: tuple[Transition, ...] = (
     # Exporter
-    Transition(EXPORTER, ("issued",), "record:sealing", "sealed", _X, "KP-L-001"),
+    Transition(EXPORTER, ("issued", "sealed"), "record:sealing", "sealed", _X, "KP-L-001"),
     Transition(EXPORTER, ("delivered", "refused"), "record:sealing", None, _X, "KP-L-001"),
     Transition(EXPORTER, ("issued", "sealed", "refused"), "receipt:accepted", "delivered", _PEER, "KP-L-002"),
     Transition(EXPORTER, ("issued", "sealed"), "receipt:rejected", "refused", _PEER, "KP-L-002"),

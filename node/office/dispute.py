@@ -33,7 +33,7 @@ def dispute(
     """
 
     def make(case: Circumstances) -> dict[str, Any]:
-        values = {"proposed": proposed} if proposed else {}
+        values = {} if proposed is None else {"proposed": proposed}
         return {"reason": reason, "seals_intact": seals_intact, **values, "raised_by": case.by}
 
     return perform(own, "dispute", DISCREPANCY, [number], officer, make)[0]
