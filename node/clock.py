@@ -23,6 +23,11 @@ class SystemClock:
         return datetime.now(UTC)
 
 
+def iso(at_s: int) -> str:
+    """A second as people and programs read it, e.g. ``2026-11-22T09:00:00Z``."""
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def seconds(moment: datetime) -> int:
     """Whole seconds since 1970, as documents carry them."""
     return int(moment.timestamp())

@@ -1,5 +1,6 @@
 """A node's home: `peers.toml` and the paths it names."""
 
+import ipaddress
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -94,7 +95,8 @@ def load(home: Path, check: Check) -> Config:
     """Read and check `peers.toml`.
 
     Raises:
-        ConfigError: ``no-home``, ``bad-config``; the text names the member and what to do.
+        ConfigError: ``no-home``, ``bad-config``, ``insecure-url``; the text names the member and
+            what to do.
     """
     path = home / PEERS_FILE
     try:
@@ -113,7 +115,7 @@ def parse(raw: bytes, home: Path, check: Check) -> Config:
     """Check the text of a `peers.toml` that belongs in a home.
 
     Raises:
-        ConfigError: ``bad-config``.
+        ConfigError: ``bad-config`` or ``insecure-url``.
     """
     if len(raw) > MAX_CONFIG_BYTES:
         raise ConfigError(f"{PEERS_FILE} is larger than {MAX_CONFIG_BYTES} bytes")
@@ -151,13 +153,16 @@ def node_table(values: dict[str, Any]) -> str:
 def toml_text(value: str) -> str:
     """A TOML basic string."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped) + '"'
+    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'
 
 
 def is_loopback(url: str) -> bool:
     """Whether a URL leads to this machine."""
-    host = urlsplit(url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name, or no address at all
 
 
 def check_url(url: str, sandbox: bool) -> None:

@@ -77,6 +77,18 @@ class RefusedError(NodeError):
         super().__init__(f"{first.code}: {first.detail}", code=first.code)
 
 
+class RefusedShipmentsError(NodeError):
+    """Shipments of one file are refused, hence all of it.
+
+    `refusals` has one for each shipment that failed; the ledger is asked only once all have
+    passed what can be judged without it.
+    """
+
+    def __init__(self, refusals: Sequence[RefusedError]) -> None:
+        super().__init__(str(refusals[0]), code=refusals[0].code)
+        self.refusals = tuple(refusals)
+
+
 def refuse(rule: str, detail: str, pointer: str = "") -> RefusedError:
     """A refusal with a single finding."""
     return RefusedError([finding(rule, pointer, detail)])

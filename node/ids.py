@@ -13,9 +13,6 @@ Participant = NewType("Participant", str)
 Authority = NewType("Authority", str)
 """Who signs: ``RU``, ``CN-HK``, ``EU-BE``, or ``X-SEC``."""
 
-CertificateNumber = NewType("CertificateNumber", str)
-"""A certificate's number as issued; leading zeros matter."""
-
 DocId = NewType("DocId", str)
 """Base64url of a doc digest, 43 characters."""
 

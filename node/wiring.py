@@ -10,7 +10,7 @@ from node.authority import Fault, OwnAuthority, no_fault
 from node.clock import Clock, SystemClock, seconds
 from node.config import Config, NodeSettings
 from node.errors import ConfigError
-from node.jose.keys import KeySet, PublicKey, read_key_set
+from node.jose.keys import KeySet, read_key_set
 from node.jose.signing import Signers, load_signers
 from node.jose.verify import verify_raw
 from node.ledger import entries
@@ -75,10 +75,15 @@ def open_node(
 
 def checkpoint_keeper(node: NodeSettings, keys: KeySet, signers: Signers) -> CheckpointKeeper:
     """The keeper of this authority's log; without signers it reads and checks only."""
-    public: PublicKey = keys.keys[signers["log"].kid] if signers else keys.with_role("log")[-1]
-    sign = signers["log"].sign if signers else _no_key
+    log_keys = [key for key in keys.keys.values() if key.role == "log"]
+    signer = signers.get("log")
+    newest = keys.keys[signer.kid] if signer else log_keys[-1]
     return CheckpointKeeper(
-        node.origin, public.raw, sign, partial(verify_raw, public), node.released_checkpoint
+        node.origin,
+        newest.raw,
+        signer.sign if signer else _no_key,
+        [(key.raw, partial(verify_raw, key)) for key in log_keys],
+        node.released_checkpoint,
     )
 
 

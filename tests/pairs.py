@@ -5,6 +5,7 @@ from collections.abc import Callable
 from node.authority import OwnAuthority
 from node.errors import ProblemError
 from node.exchange import answers
+from node.exchange.peer_log import hashes
 from node.exchange.receive import Receiver
 from node.exchange.send import Sender
 from node.ids import Authority
@@ -38,7 +39,7 @@ def deliver_one(own: OwnAuthority, other: OwnAuthority, passes: Callable[[str], 
     if gap is not None:
         query = {"old": str(gap.old), "new": str(gap.new)}
         bridge = answers.consistency(other, query)["proof"]
-        assert sender.accept(peer, outgoing.manifest, receipt, bridge) is None
+        assert sender.accept(peer, outgoing.manifest, receipt, hashes(bridge)) is None
     return True
 
 

@@ -340,7 +340,7 @@ class TestMisbehavingRecipient:
 
         async def handler(request: web.Request) -> web.StreamResponse:
             await request.read()
-            answer = 200 if request.method == "GET" else status
+            answer = 404 if request.method == "GET" else status
             return web.Response(status=answer, body=body, content_type="application/json")
 
         async with faulty(be, handler):
@@ -520,17 +520,40 @@ class TestMisbehavingRecipient:
             await deliver(ru, "EU-BE")
         issue(ru, shipments(start=1), Officer())
 
+        held = ru.ledger.read(lambda tx: witness.held(tx, "EU-BE"))
+        assert held is not None
+        signer = be.signers["log"]
+        public = be.keys.keys[signer.kid].raw
+        beyond = held.size + 5
+        note = sign_checkpoint(be.checkpoints.origin, beyond, bytes(32), public, signer.sign).note
+
         def rewrite(body: dict[str, Any]) -> None:
-            signer = be.signers["log"]
-            public = be.keys.keys[signer.kid].raw
-            note = sign_checkpoint(be.checkpoints.origin, 1, bytes(32), public, signer.sign).note
-            body["log"] = {"checkpoint": note, "from_size": 1, "consistency": []}
-            body["results"][0]["index"] = 0
+            body["log"] = {"checkpoint": note, "from_size": held.size, "consistency": []}
+            body["results"][0]["index"] = beyond - 1
 
         async with faulty(be, _with_receipt(be, rewrite)):
-            await deliver(ru, "EU-BE")
+            done = await deliver(ru, "EU-BE")
 
+        assert done.error is not None
+        assert "no consistency proof" in done.error
         assert state(ru).acknowledged == 1
+
+    async def test_no_manifest_is_signed_before_the_peer_was_asked_for_the_position(
+        self, ru: OwnAuthority, be: OwnAuthority
+    ) -> None:
+        issue(ru, shipments(), Officer())
+        asked = []
+
+        async def handler(request: web.Request) -> web.StreamResponse:
+            asked.append((request.method, request.path))
+            return web.Response(status=503)
+
+        async with faulty(be, handler), courier(ru, "EU-BE") as worker:
+            for _ in range(2):
+                assert (await worker.round(heartbeat=True)).error is not None
+
+        assert asked == [("GET", "/kpx/v1/position")] * 2
+        assert state(ru).in_flight is None
 
     async def test_a_peer_that_claims_more_positions_is_an_incident_that_stops_nothing(
         self, ru: OwnAuthority, be: OwnAuthority
@@ -583,11 +606,10 @@ def _with_receipt(own: OwnAuthority, change: Callable[[dict[str, Any]], object])
             return web.Response(status=404)
         manifest, _, rest = raw.partition(b"\n")
         receiver = Receiver(own)
-        signers, own.signers = own.signers, own.signers
         receipt = receiver.receive(receiver.open(manifest), rest)
         claims = payload(receipt)
         change(claims["body"])
-        again = sign_document(signers["msg"], RECEIPT.typ, own.name, claims)
+        again = sign_document(own.signers["msg"], RECEIPT.typ, own.name, claims)
         return web.Response(body=again.raw, content_type="application/jose")
 
     return handler

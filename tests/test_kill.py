@@ -5,7 +5,6 @@ it at later occurrences of each effect.
 """
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -157,17 +156,6 @@ def test_the_docs_list_the_effects_that_are_tested() -> None:
     text = (ROOT / "docs" / "explanation" / "effects.md").read_text("utf-8")
 
     assert set(re.findall(r"^\| `([a-z]+\.[a-z]+)`", text, re.MULTILINE)) == EFFECTS.keys()
-
-
-def test_the_shipped_command_has_no_fault_switch() -> None:
-    environment = {**os.environ, "KPNODE_FAULT": "issue.commit"}
-    helps = [["--help"], ["serve", "--help"], ["issue", "--help"]]
-    for arguments in helps:
-        done = subprocess.run(
-            [sys.executable, "-m", "node.cli", *arguments],
-            capture_output=True, text=True, env=environment, cwd=ROOT, check=True,
-        )  # fmt: skip
-        assert "fault" not in done.stdout.lower()
 
 
 def _check_pair(homes: dict[str, Path], count: int) -> None:

@@ -259,13 +259,10 @@ class TestReleasedCheckpoint:
         shutil.copy(home / "backup.db", home / "data" / "node.db")
 
 
-def test_a_database_held_by_another_process_is_a_clear_error(
-    ru: OwnAuthority, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_database_held_by_another_process_is_a_clear_error(ru: OwnAuthority) -> None:
     path = ru.config.node.database
     other = sqlite3.connect(path, isolation_level=None)
-    monkeypatch.setattr("node.ledger.database.BUSY_TIMEOUT_S", 0.1)
-    impatient = Ledger(path)
+    impatient = Ledger(path, busy_timeout_s=0.1)
     other.execute("BEGIN IMMEDIATE")
 
     with pytest.raises(LedgerUnavailableError, match="locked"):
@@ -304,6 +301,35 @@ def test_a_reload_never_changes_who_this_node_is(ru: OwnAuthority) -> None:
 
     assert ru.sandbox
     assert not ru.book.settings
+
+
+def test_a_log_key_is_renewed_and_the_old_notes_stay_good(
+    homes: dict[str, Path], clock: SetClock
+) -> None:
+    import json
+
+    from node.ids import Authority
+    from node.jose.signing import make_keys
+
+    with open_node(homes["RU"], clock=clock) as own:
+        issue(own, shipments(), OFFICER)
+        own.checkpoints.release(TestReleasedCheckpoint.current(own))
+    clock.advance(hours=1)
+    fresh = make_keys(Authority("RU"), homes["RU"] / "fresh", own.now_s())
+    new_log = fresh.with_role("log")[0]
+    (homes["RU"] / "fresh" / f"{new_log.kid}.pem").rename(
+        homes["RU"] / "keys" / "private" / f"{new_log.kid}.pem"
+    )
+    path = homes["RU"] / "keys" / "RU.jwks.json"
+    published = json.loads(path.read_text("utf-8"))
+    published["keys"].append(dict(new_log.jwk))
+    path.write_text(json.dumps(published), "utf-8")
+
+    with open_node(homes["RU"], clock=clock) as own:
+        assert own.signers["log"].kid == new_log.kid
+        issue(own, shipments(start=1), OFFICER)
+        own.checkpoints.release(TestReleasedCheckpoint.current(own))
+        assert audited(own).ok
 
 
 def test_a_missing_database_says_what_to_do(tmp_path: Path) -> None:

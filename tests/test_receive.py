@@ -563,7 +563,7 @@ class TestQuarantine:
 
         assert judge_again(be, be.book.ring["RU"].authority) == 1
 
-        index = be.ledger.read(lambda tx: entries.index_of(tx, b64(digest(line))))
+        index = be.ledger.read(lambda tx: streams.received_index(tx, "RU", b64(digest(line))))
         assert index is not None
         expected = [{"doc": b64(digest(line)), "outcome": "accepted", "index": index}]
         wire.witnessed = {"size": size(be), "root": b64(be.ledger.read(entries.root))}

@@ -1,11 +1,11 @@
 """`kpnode certificate`: what is held, on either side."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from node.cli.output import Output, command
+from node.clock import iso
 from node.domain.states import MEANINGS, allowed
 
 
@@ -71,7 +71,7 @@ def show(output: Output, number: str) -> None:
         "held_by": sorted({name, held.peer} if at_peer else {name}),
         "timeline": [
             {
-                "at": _time(e.at),
+                "at": iso(e.at),
                 "what": e.what,
                 "document": e.document,
                 "state": e.state,
@@ -96,7 +96,7 @@ def show(output: Output, number: str) -> None:
         f"valid        {held.body['issued_on']} to {held.body['expires_on']}",
         "",
         *(
-            f"{_time(e.at)}  {e.what:<24} {e.who}{_dash(_detail(e))}\n"
+            f"{iso(e.at)}  {e.what:<24} {e.who}{_dash(_detail(e))}\n"
             f"{'':22}{e.document}{_dash(e.state and f'then {e.state}')}"
             for e in events
         ),
@@ -129,10 +129,6 @@ def _summary(held: Any) -> dict[str, Any]:
         "carats": held.body["totals"]["carats"],
         "value_usd": held.body["totals"]["value_usd"],
     }
-
-
-def _time(at_s: int) -> str:
-    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 certificate.add_command(list_)

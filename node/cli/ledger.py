@@ -1,12 +1,12 @@
 """`kpnode ledger`: the log."""
 
 import sys
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from node.cli.output import REFUSED, Output, command
+from node.clock import iso
 
 
 @click.group()
@@ -33,7 +33,7 @@ def list_(output: Output, after: int, limit: int) -> None:
             "kind": KINDS[e.typ].name if e.typ in KINDS else e.typ,
             "iss": e.iss,
             "doc_id": e.doc_id,
-            "recorded_at": _time(e.recorded_at),
+            "recorded_at": iso(e.recorded_at),
         }
         for e in found
     ]
@@ -79,12 +79,15 @@ def verify(output: Output) -> None:
         "root": _b64(found.root),
         "signatures": found.signatures,
         "without_key": found.without_key,
+        "erased": found.erased,
         "problems": problems,
     }
     summary = f"{found.size} entries, {found.signatures} signatures, root {result['root']}"
     text = "\n".join([*problems, f"NOT GOOD: {summary}"]) if problems else f"good: {summary}"
     if found.without_key:
         text += f"\n{found.without_key} documents of authorities without a pinned key not judged"
+    if found.erased:
+        text += f"\n{found.erased} documents erased; their entries stand"
     output.result(result, text)
     if problems:
         sys.exit(REFUSED)
@@ -115,10 +118,6 @@ def _b64(raw: bytes) -> str:
     from node import base64url
 
     return base64url.encode(raw)
-
-
-def _time(at_s: int) -> str:
-    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 for sub in (list_, checkpoint, verify, rebuild):

@@ -19,6 +19,7 @@ from node.errors import (
     PeerUnreachableError,
     ProblemError,
     RefusedError,
+    RefusedShipmentsError,
 )
 
 FAILURE, NOT_FOUND, REFUSED, CONFLICT, UNREACHABLE = 1, 3, 4, 5, 7
@@ -141,7 +142,11 @@ def finishing() -> Iterator[None]:
 
 def fail(output: Output, error: NodeError) -> int:
     """Show an error and return the exit code."""
-    refusals = getattr(error, "refusals", (error,) if isinstance(error, RefusedError) else ())
+    refusals: Sequence[RefusedError] = ()
+    if isinstance(error, RefusedShipmentsError):
+        refusals = error.refusals
+    elif isinstance(error, RefusedError):
+        refusals = (error,)
     errors = [
         {
             "code": found.code,
@@ -178,7 +183,7 @@ def exit_code(error: NodeError, codes: Sequence[str]) -> int:
         return NOT_FOUND
     if isinstance(error, PeerUnreachableError):
         return UNREACHABLE
-    if isinstance(error, RefusedError) or hasattr(error, "refusals"):
+    if isinstance(error, RefusedError | RefusedShipmentsError):
         return CONFLICT if all(code in STATE_CODES for code in codes) else REFUSED
     return REFUSED if isinstance(error, ProblemError) else FAILURE
 

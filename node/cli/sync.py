@@ -42,11 +42,10 @@ def sync(output: Output, peer: str | None) -> None:
 async def _rounds(own, peer: str | None):  # type: ignore[no-untyped-def]
     import asyncio
 
-    import aiohttp
-
+    from node.exchange.client import new_session
     from node.exchange.dispatch import Dispatch
 
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+    async with new_session() as session:
         dispatch = Dispatch(own, session, "sync")
         names = [name for name in dispatch.pushed() if peer in (None, name)]
         done = await asyncio.gather(

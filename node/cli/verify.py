@@ -28,12 +28,13 @@ def verify(output: Output, file: str, jwks: str | None, at: str | None) -> None:
     from node.errors import refuse
     from node.jose.keys import MAX_KEY_SET_BYTES, read_key_set
     from node.office import verify as verb
+    from node.office.officer import day_of
     from node.wiring import open_node
 
     now = SystemClock().now()
     if at is not None and jwks is not None:
         raise click.UsageError("--at asks the ledger, --jwks goes without it; give one of them")
-    day = now.date() if at is None else _day(at)
+    asked = None if at is None else _day(at)
     raw = read_file(file, verb.MAX_FILE_BYTES)
     if len(raw) > verb.MAX_FILE_BYTES:
         raise refuse("KP-J-003", f"expected at most {verb.MAX_FILE_BYTES} bytes")
@@ -43,6 +44,7 @@ def verify(output: Output, file: str, jwks: str | None, at: str | None) -> None:
     else:
         with open_node(output.home, signing=False) as own:
             ring = {**own.book.ring, own.name: own.keys}
+            day = asked or day_of(own, now)
             results = own.ledger.read(
                 lambda tx: verb.verify_file(
                     raw, ring, now, lambda doc_id: verb.ask_ledger(tx, doc_id, day)

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-START_TIMEOUT_S = 20
 PATIENCE_S = 30
 """How long to wait for something that usually takes a second or two."""
 
@@ -50,7 +49,11 @@ class DemoNode:
         return f"http://localhost:{self.console_port}"
 
     def run(self, *arguments: str, stdin: str = "") -> tuple[int, Any]:
-        """Run a command on this home; returns exit code and its JSON."""
+        """Run a command on this home; returns exit code and its JSON.
+
+        Raises:
+            DemoError: It gave no JSON, or none in time.
+        """
         done = subprocess.run(  # noqa: S603 - our own program
             self._command("--json", *arguments),
             input=stdin,
@@ -115,16 +118,10 @@ def make_nodes(folder: Path, who: Sequence[tuple[str, str, str]]) -> list[DemoNo
         DemoNode(*names, folder, ports[2 * number], ports[2 * number + 1])
         for number, names in enumerate(who)
     ]
-    fingerprints = dict(
-        zip(nodes_names(nodes), side_by_side([_init(n) for n in nodes]), strict=True)
-    )
+    names = [node.authority for node in nodes]
+    fingerprints = dict(zip(names, side_by_side([_init(n) for n in nodes]), strict=True))
     side_by_side([_introduce(node, nodes, fingerprints) for node in nodes])
     return nodes
-
-
-def nodes_names(nodes: Sequence[DemoNode]) -> list[str]:
-    """The authorities of nodes."""
-    return [node.authority for node in nodes]
 
 
 def side_by_side(acts: Sequence[Callable[[], Any]]) -> list[Any]:

@@ -93,7 +93,7 @@ def play(nodes: Sequence[DemoNode], tell: Tell) -> Outcome:
     _settled(nodes)
     _check_deliveries(out, nodes)
     tell("3. The importers confirm arrivals.")
-    side_by_side([partial(_confirm, out, node, nodes) for node in nodes])
+    side_by_side([partial(_confirm, node) for node in nodes])
     _settled(nodes)
     _check_confirmations(out, nodes)
     tell("4. One shipment differs and is amended after consent, one goes back, one is revoked.")
@@ -166,7 +166,7 @@ def _verify_held(node: DemoNode, items: Sequence[dict[str, Any]]) -> int:
     return count
 
 
-def _confirm(out: Outcome, node: DemoNode, nodes: Sequence[DemoNode]) -> None:
+def _confirm(node: DemoNode) -> None:
     peer, count = CONFIRMED[node.authority]
     numbers = [c["number"] for c in _certificates(node, "importer") if c["peer"] == peer][:count]
     node.expect("confirm", *numbers, "--office", node.name)

@@ -84,7 +84,7 @@ def references(document: Content, context: Context) -> Iterator[Finding]:
     """KP-F-001, then the state's rule, then what the kind demands of its values."""
     assert context.facts is not None
     event = states.event_of(document.kind, document.body)
-    held = context.facts.document_is_certificate(document.re[0]) if document.re else None
+    held = context.facts.certificate_by_id(document.re[0]) if document.re else None
     if held is None or not _fits(document, held, event):
         detail = (
             f"no certificate {document.body['number']} of this pair is held as {_first(document)}"

@@ -15,7 +15,7 @@ class Context:
         now: The moment, UTC.
         issuing: Whether this authority is about to sign the document.
         today: The issuing authority's own date; used only when issuing.
-        facts: The ledger, or None where none is at hand; rules that need one are then passed over.
+        facts: The ledger, inside a transaction; None for the steps that need none.
     """
 
     now: datetime

@@ -38,7 +38,7 @@ class Facts(Protocol):
         """The certificate with this number, if held."""
         ...
 
-    def document_is_certificate(self, doc_id: str) -> HeldCertificate | None:
+    def certificate_by_id(self, doc_id: str) -> HeldCertificate | None:
         """The certificate with this doc id, if held."""
         ...
 

@@ -61,7 +61,11 @@ def checkpoint(own: OwnAuthority) -> str:
 
 
 def inclusion(own: OwnAuthority, caller: Authority, query: Mapping[str, str]) -> dict[str, Any]:
-    """Proof that an entry named to the caller is in the log of a size."""
+    """Proof that an entry named to the caller is in the log of a size.
+
+    Raises:
+        ProblemError: ``bad-request``, or ``not-found`` for what was not named to the caller.
+    """
     index, size = _numbers(query, "index", "size")
 
     def answer(tx: Transaction) -> dict[str, Any]:
@@ -83,7 +87,11 @@ def inclusion(own: OwnAuthority, caller: Authority, query: Mapping[str, str]) ->
 
 
 def consistency(own: OwnAuthority, query: Mapping[str, str]) -> dict[str, Any]:
-    """Proof that the log of one size extends that of another."""
+    """Proof that the log of one size extends that of another.
+
+    Raises:
+        ProblemError: ``bad-request``, or ``not-found`` for a size the log does not have yet.
+    """
     old, new = _numbers(query, "old", "new")
     if old > new:
         raise ProblemError("bad-request", f"old {old} is larger than new {new}")

@@ -20,6 +20,11 @@ TIMEOUT = aiohttp.ClientTimeout(total=120, connect=10, sock_read=60)
 """A full bundle over a weak link takes a minute and more; a silent peer is given up earlier."""
 
 
+def new_session() -> aiohttp.ClientSession:
+    """A session for requests to peers: nothing is decompressed, no cookie is kept."""
+    return aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
+
+
 class TimedOutError(PeerUnreachableError):
     """The peer took too long; a smaller bundle may get through."""
 

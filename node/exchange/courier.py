@@ -20,16 +20,16 @@ from node.errors import (
 )
 from node.exchange import backoff, inspection
 from node.exchange.client import Answer, PeerClient, TimedOutError
-from node.exchange.peer_log import Gap
+from node.exchange.peer_log import Gap, read_proof
 from node.exchange.send import InvalidReceiptError, Outgoing, Sender
-from node.ids import DIGEST, Authority
+from node.ids import Authority
 from node.ledger import peers
 from node.ledger.database import Transaction
 
 LEASE_S = 30
 """Renewed while a delivery lasts. What a crashed `serve` held is taken over at the next start."""
 
-RETRY_LEASE_S = 1.0
+RECHECK_S = 1.0
 """After a round that failed; the wait until the next try is read anew then."""
 
 MAX_SPOT_CHECKS = 20
@@ -116,7 +116,7 @@ class Courier:
                 if heartbeat or done.bundles:
                     beat_at = time.monotonic() + backoff.heartbeat_s(self._random)
                 waits = done.error is not None or done.busy
-                pause = RETRY_LEASE_S if waits else beat_at - time.monotonic()
+                pause = RECHECK_S if waits else beat_at - time.monotonic()
             # Not wait_for: before Python 3.12 it loses a cancellation that comes with the event.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(max(pause, 0.0), IDLE_POLL_S)):
@@ -207,15 +207,23 @@ class Courier:
         # An unsigned fork is a reason to try later; other client errors will not mend themselves soon.
         return _FailedError(text, at_cap=answer.status != 409)
 
-    async def _ask_consistency(self, gap: Gap) -> list[str]:
+    async def _ask_consistency(self, gap: Gap) -> list[bytes]:
         answer = await self._client.get("/kpx/v1/log/consistency", old=gap.old, new=gap.new)
-        return _proof(answer)
+        proof = read_proof(answer.json().get("proof"))
+        if answer.status != 200 or proof is None:
+            raise _FailedError(f"{answer.status}: no consistency proof")
+        return proof
 
     async def _greet(self) -> None:
         """Ask how the peer sees the pair, once before the first bundle (protocol section 5)."""
         answer = await self._client.get("/kpx/v1/position")
         if answer.status == 200:
             await asyncio.to_thread(inspection.check_position, self._own, self._peer, answer.json())
+        elif answer.status >= 500 or answer.status in _RETRIED:
+            # Nothing is signed for this peer before it has been asked; other answers will not come.
+            code = str(answer.json().get("code", "")) or "no answer"
+            text = f"{answer.status} {code} to the question for the position"
+            raise _FailedError(text, retry_after_s=answer.retry_after_s)
         self._greeted = True
 
     async def _spot_checks(self) -> None:
@@ -300,12 +308,3 @@ class Courier:
             self._own.ledger.write,
             lambda tx: peers.take_lease(tx, self._peer, self._holder, now_s, now_s + LEASE_S),
         )
-
-
-def _proof(answer: Answer) -> list[str]:
-    proof = answer.json().get("proof")
-    if answer.status != 200 or not isinstance(proof, list) or len(proof) > 64:
-        raise _FailedError(f"{answer.status}: no consistency proof")
-    if not all(isinstance(step, str) and DIGEST.fullmatch(step) for step in proof):
-        raise _FailedError("the consistency proof is not a list of hashes")
-    return proof

@@ -8,7 +8,7 @@ from node import base64url
 from node.authority import OwnAuthority
 from node.config import log_origin
 from node.exchange import peer_log
-from node.ids import DIGEST, Authority
+from node.ids import Authority
 from node.ledger import entries, peers, streams, transport, witness
 from node.ledger.database import Transaction
 from node.ledger.witness import Seen
@@ -50,16 +50,13 @@ def check_inclusion(
         Whether it holds.
     """
     leaf = tree.entry_leaf(log_origin(peer, own.sandbox), base64url.decode(due.doc_id))
-    proof = answer.get("proof")
+    proof = peer_log.read_proof(answer.get("proof"))
     good = (
-        isinstance(proof, list)
-        and all(isinstance(step, str) and DIGEST.fullmatch(step) for step in proof)
+        proof is not None
         and answer.get("index") == due.index
         and answer.get("size") == due.head.size
         and answer.get("leaf") == base64url.encode(leaf)
-        and tree.verify_inclusion(
-            leaf, due.index, due.head.size, peer_log.hashes(proof), due.head.root
-        )
+        and tree.verify_inclusion(leaf, due.index, due.head.size, proof, due.head.root)
     )
 
     def act(tx: Transaction) -> None:

@@ -1,6 +1,6 @@
 """A received line becomes a document or a list of findings, in the order of protocol section 6."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from node.authority import OwnAuthority
 from node.documents import Document
@@ -35,8 +35,7 @@ class Verdict:
         """The final findings, inside the transaction that acts on them; none means accepted."""
         if self.document is None:
             return self.content.findings
-        facts = LedgerFacts(tx)
-        with_facts = Context(context.now, context.issuing, context.today, facts)
+        with_facts = replace(context, facts=LedgerFacts(tx))
         return judge_with_ledger(self.document, with_facts, self.content).findings
 
 

@@ -9,7 +9,7 @@ from node import base64url
 from node.authority import OwnAuthority
 from node.config import log_origin
 from node.errors import NodeError, ProblemError
-from node.ids import Authority
+from node.ids import DIGEST, Authority
 from node.jose.verify import verify_raw
 from node.ledger import entries, witness
 from node.ledger.database import Transaction
@@ -17,17 +17,24 @@ from node.ledger.witness import Seen
 from node.log import tree
 from node.log.note import NoteError, read_checkpoint
 
+MAX_PROOF = 64
+"""Hashes of any proof in a tree of 2^53 leaves."""
+
 BAD_PROOFS_IN_A_ROW = 3
 """So many are no accident any more (rule 6)."""
 
 
-class LogForkError(NodeError):
-    """Two checkpoints of one size with different roots, both signed."""
+class ForkError(NodeError):
+    """A log or a stream is shown in two ways; `code` is ``log-fork`` or ``stream-fork``.
 
-    code = "log-fork"
+    Args:
+        code: Which of the two.
+        detail: In words.
+        evidence: What proves it.
+    """
 
-    def __init__(self, detail: str, evidence: Mapping[str, Any]) -> None:
-        super().__init__(detail)
+    def __init__(self, code: str, detail: str, evidence: Mapping[str, Any]) -> None:
+        super().__init__(detail, code=code)
         self.evidence = evidence
 
 
@@ -57,7 +64,7 @@ def check_manifest_log(
 
     Raises:
         ProblemError: ``bad-proof`` or ``proof-needed`` (with ``held``).
-        LogForkError: Same size, other root.
+        ForkError: Same size, other root.
     """
     shown = read_note(own, peer, log["checkpoint"])
     held = witness.held(tx, peer) or Seen(0, tree.EMPTY_ROOT, "")
@@ -89,12 +96,13 @@ def check_seen(tx: Transaction, peer: Authority, shown: Seen) -> None:
     """Compare a checkpoint with what was seen at its size.
 
     Raises:
-        LogForkError: Other root at the same size.
+        ForkError: Other root at the same size.
     """
     empty = Seen(0, tree.EMPTY_ROOT, "")
     before = witness.seen(tx, peer, shown.size) or (empty if shown.size == 0 else None)
     if before is not None and before.root != shown.root:
-        raise LogForkError(
+        raise ForkError(
+            "log-fork",
             f"two roots of the log of {peer} at size {shown.size}",
             {"held": before.note, "shown": shown.note},
         )
@@ -127,14 +135,14 @@ class Gap:
     new: int
 
 
-def connects(
+def gap_before(
     tx: Transaction,
     peer: Authority,
     shown: Seen,
     log: Mapping[str, Any],
-    bridge: Sequence[str] | None,
+    bridge: Sequence[bytes] | None,
 ) -> Gap | None:
-    """Whether a receipt's checkpoint connects to what is held of the peer's log.
+    """What is missing between a receipt's checkpoint and what is held of the peer's log.
 
     Args:
         tx: The transaction.
@@ -147,20 +155,29 @@ def connects(
         None if it connects, else the gap to be asked for.
 
     Raises:
-        LogForkError: Other root at a size seen before.
+        ForkError: Other root at a size seen before.
     """
     held = witness.held(tx, peer) or Seen(0, tree.EMPTY_ROOT, "")
     check_seen(tx, peer, shown)
     if shown.size == held.size:
         return None
     old, new = sorted((held, shown), key=lambda seen: seen.size)
-    proofs = [hashes(bridge)] if bridge is not None else []
+    proofs = [bridge] if bridge is not None else []
     if shown is new and log["from_size"] == held.size:
         proofs.append(hashes(log["consistency"]))
     for proof in proofs:
         if tree.verify_consistency(old.size, new.size, proof, old.root, new.root):
             return None
     return Gap(old.size, new.size)
+
+
+def read_proof(value: Any) -> list[bytes] | None:
+    """The hashes of a proof that a peer has answered with; None if it is no proof."""
+    if not isinstance(value, list) or len(value) > MAX_PROOF:
+        return None
+    if not all(isinstance(step, str) and DIGEST.fullmatch(step) for step in value):
+        return None
+    return hashes(value)
 
 
 def hashes(proof: Sequence[str]) -> list[bytes]:

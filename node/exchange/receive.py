@@ -33,14 +33,6 @@ from node.schema.validation import check_document
 MAX_MANIFEST_LIFE_S = 90 * 24 * 3600
 
 
-class StreamForkError(Exception):
-    """Other documents or heads at a position that is held already."""
-
-    def __init__(self, detail: str, evidence: Mapping[str, Any]) -> None:
-        super().__init__(detail)
-        self.evidence = evidence
-
-
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A manifest that may be acted on; `receipt` is set if it was answered before."""
@@ -110,10 +102,8 @@ class Receiver:
             answer = self._own.ledger.write(
                 lambda tx: self._record(tx, manifest, verdicts, context)
             )
-        except peer_log.LogForkError as fork:
-            raise self._fork(manifest, "log-fork", str(fork), fork.evidence) from None
-        except StreamForkError as fork:
-            raise self._fork(manifest, "stream-fork", str(fork), fork.evidence) from None
+        except peer_log.ForkError as fork:
+            raise self._fork(manifest, fork) from None
         except ProblemError as problem:
             if problem.code == "bad-proof":
                 self._bad_proof(manifest, str(problem))
@@ -186,7 +176,7 @@ class Receiver:
         peer, body = manifest.iss, manifest.body
         blocked = peers.incidents(tx, peer, "log-fork", direction="in")
         if blocked:
-            raise peer_log.LogForkError(blocked[0].detail, blocked[0].evidence)
+            raise peer_log.ForkError("log-fork", blocked[0].detail, blocked[0].evidence)
         size = peer_log.claimed_size(body["log"]["checkpoint"])
         if size is not None and any(index >= size for index in body["indexes"]):
             raise bundle.malformed("the checkpoint does not cover all indexes")
@@ -211,7 +201,8 @@ class Receiver:
                 break
             held = streams.received_place(tx, peer, place.position)
             if held is not None and held.head != place.head:
-                raise StreamForkError(
+                raise peer_log.ForkError(
+                    "stream-fork",
                     f"another head at position {place.position} of the stream of {peer}",
                     {"position": place.position, "held": base64url.encode(held.head),
                      "shown": base64url.encode(place.head)},
@@ -281,31 +272,25 @@ class Receiver:
         streams.release(tx, peer, verdict.raw)  # where an earlier position had it refused
         return receipt.accepted(doc_id, index)
 
-    def _fork(
-        self, manifest: Document, code: str, detail: str, evidence: Mapping[str, Any]
-    ) -> ProblemError:
+    def _fork(self, manifest: Document, fork: peer_log.ForkError) -> ProblemError:
         """Keep the evidence, and state the fork under this authority's signature (rule 5)."""
         own, peer, now_s = self._own, manifest.iss, self._own.now_s()
+        evidence = dict(fork.evidence) | {"manifest": manifest.signed.raw.decode()}
 
         def state(tx: Transaction) -> tuple[SignedDocument, str]:
             own.checkpoints.guard(tx)
-            shown = dict(evidence) | {"manifest": manifest.signed.raw.decode()}
-            peers.report(tx, peer, code, "in", detail, shown, now_s)
+            peers.report(tx, peer, fork.code, "in", str(fork), evidence, now_s)
             have = streams.received_place(tx, peer)
             assert have is not None
-            safe = (
-                manifest
-                if peer_log.check_own_head(tx, manifest.body["witnessed"]) is None
-                else None
-            )
-            body = receipt.body(tx, own, manifest, have, [], now_s) if safe else {
-                "manifest": manifest.doc_id, "results": []}  # fmt: skip
-            signed = own.sign(RECEIPT, [peer], receipt.in_order(body | {"code": code}), iat=now_s)
+            told = {"manifest": manifest.doc_id, "results": [], "code": fork.code}
+            if peer_log.check_own_head(tx, manifest.body["witnessed"]) is None:
+                told = receipt.body(tx, own, manifest, have, [], now_s) | told
+            signed = own.sign(RECEIPT, [peer], receipt.in_order(told), iat=now_s)
             return signed, own.checkpoints.current(tx, now_s).note
 
         statement, checkpoint = own.ledger.write(state)
         own.checkpoints.release(checkpoint)
-        return ProblemError(code, detail, {"statement": statement.raw.decode()})
+        return ProblemError(fork.code, str(fork), {"statement": statement.raw.decode()})
 
     def _bad_proof(self, manifest: Document, detail: str) -> None:
         """Count; three in a row, or a claim beyond this log, are an incident."""

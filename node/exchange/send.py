@@ -14,7 +14,7 @@ from node.documents import MAX_TRANSPORT_BYTES, Document
 from node.domain.kinds import MANIFEST, RECEIPT
 from node.errors import NodeError, ProblemError, RefusedError
 from node.exchange import peer_log
-from node.exchange.peer_log import Gap, LogForkError
+from node.exchange.peer_log import ForkError, Gap
 from node.ids import Authority
 from node.jose.strict import parse
 from node.jose.verify import verify
@@ -75,7 +75,7 @@ class Sender:
         return outgoing
 
     def accept(
-        self, peer: Authority, manifest: str, raw: bytes, bridge: Sequence[str] | None = None
+        self, peer: Authority, manifest: str, raw: bytes, bridge: Sequence[bytes] | None = None
     ) -> Gap | None:
         """Check a receipt and let it count.
 
@@ -90,6 +90,7 @@ class Sender:
 
         Raises:
             InvalidReceiptError: It is none; forks are kept as incidents.
+            LogBehindError: Nothing may be recorded.
         """
         receipt = self._authentic(peer, raw)
         self._own.fault("send.receipt")
@@ -97,14 +98,11 @@ class Sender:
             return self._own.ledger.write(
                 lambda tx: self._accept(tx, peer, manifest, receipt, bridge)
             )
-        except _OtherStreamError as found:
-            evidence = {"receipt": raw.decode()}
-            self._report(peer, "stream-fork", "out", str(found), evidence)
-            raise InvalidReceiptError(str(found)) from None
-        except LogForkError as fork:
-            self._report(
-                peer, "log-fork", "both", str(fork), dict(fork.evidence) | {"receipt": raw.decode()}
-            )
+        except ForkError as fork:
+            # A forked log concerns all that comes from it, a forked stream only what goes there.
+            direction = "both" if fork.code == "log-fork" else "out"
+            evidence = dict(fork.evidence) | {"receipt": raw.decode()}
+            self._report(peer, fork.code, direction, str(fork), evidence)
             raise InvalidReceiptError(str(fork)) from None
         except ProblemError as problem:
             raise InvalidReceiptError(str(problem)) from None
@@ -240,7 +238,7 @@ class Sender:
         peer: Authority,
         manifest: str,
         receipt: Document,
-        bridge: Sequence[str] | None,
+        bridge: Sequence[bytes] | None,
     ) -> Gap | None:
         own, body, now_s = self._own, receipt.body, self._own.now_s()
         sent = transport.manifest(tx, manifest)
@@ -256,7 +254,7 @@ class Sender:
         wrong = _claim(tx, body["witnessed"]) or _too_old(offered, body["witnessed"])
         if wrong is not None:
             raise InvalidReceiptError(f"witnessed: {wrong}")
-        if gap := peer_log.connects(tx, peer, shown, body["log"], bridge):
+        if gap := peer_log.gap_before(tx, peer, shown, body["log"], bridge):
             return gap
         own.checkpoints.guard(tx)
         until_s = None if body["results"] else now_s + MANIFEST_LIFE_S
@@ -287,10 +285,6 @@ class Sender:
         )
 
 
-class _OtherStreamError(NodeError):
-    """The receipt speaks of positions or heads that are not this stream's."""
-
-
 def _fitting(waiting: list[Waiting]) -> list[Waiting]:
     """As many as fit into one bundle."""
     total = 0
@@ -304,9 +298,11 @@ def _fitting(waiting: list[Waiting]) -> list[Waiting]:
 def _check_stream(tx: Transaction, peer: Authority, stream: Mapping[str, Any]) -> None:
     mine = streams.sent_place(tx, peer, stream["have"])
     if mine is None:
-        raise _OtherStreamError(f"{peer} claims position {stream['have']}, beyond the last sent")
+        raise ForkError(
+            "stream-fork", f"{peer} claims position {stream['have']}, beyond the last sent", {}
+        )
     if base64url.encode(mine.head) != stream["head"]:
-        raise _OtherStreamError(f"{peer} has another head at position {stream['have']}")
+        raise ForkError("stream-fork", f"{peer} has another head at position {stream['have']}", {})
 
 
 def _check_results(
@@ -340,7 +336,7 @@ def _claim(tx: Transaction, head: Mapping[str, Any]) -> str | None:
 
 
 def _too_old(offered: Mapping[str, Any], witnessed: Mapping[str, Any]) -> str | None:
-    size = int(offered["log"]["checkpoint"].split("\n")[1])
+    size = peer_log.claimed_size(offered["log"]["checkpoint"]) or 0
     if witnessed["size"] < size:
         return f"expected the checkpoint of {size} or a larger one, got {witnessed['size']}"
     return None

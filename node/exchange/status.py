@@ -1,9 +1,9 @@
 """Whether peers are in sync, per direction and never computed from one direction only."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from node.authority import OwnAuthority
+from node.clock import iso
 from node.config import PeerSettings
 from node.ledger import peers, streams
 from node.ledger.database import Transaction
@@ -42,11 +42,11 @@ def _peer(tx: Transaction, own: OwnAuthority, settings: PeerSettings) -> dict[st
             "oldest_s": 0 if oldest is None else max(0, now_s - oldest),
         },
         "in": {"known": known, "have": received.position, "lag": in_lag},
-        "last_contact": _time(max(contacts)) if contacts else None,
+        "last_contact": iso(max(contacts)) if contacts else None,
         "last_error": state.last_error if state else None,
-        "next_try": _time(state.next_try) if state and state.next_try > now_s else None,
+        "next_try": iso(state.next_try) if state and state.next_try > now_s else None,
         "quarantine": len(streams.quarantined(tx, settings.authority)),
-        "incidents": [{"code": i.code, "at": _time(i.at), "detail": i.detail} for i in incidents],
+        "incidents": [{"code": i.code, "at": iso(i.at), "detail": i.detail} for i in incidents],
     }
     if settings.authority in own.book.stopped:
         row["last_error"] = own.book.stopped[settings.authority]
@@ -57,7 +57,3 @@ def _peer(tx: Transaction, own: OwnAuthority, settings: PeerSettings) -> dict[st
     elif out_lag or in_lag:
         row["state"] = "behind"
     return row
-
-
-def _time(at_s: int) -> str:
-    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,6 +1,7 @@
 """Request tokens: what authenticates a GET under ``/kpx/`` (protocol section 4)."""
 
 from node.authority import OwnAuthority
+from node.clock import seconds
 from node.documents import MAX_DOCUMENT_BYTES
 from node.domain.kinds import REQUEST
 from node.errors import ProblemError, RefusedError
@@ -33,8 +34,9 @@ def check(own: OwnAuthority, header: str | None, target: str) -> Authority:
         target: Path and query as received.
 
     Raises:
-        ProblemError: ``bad-request``, ``unknown-peer``, ``bad-signature``, ``wrong-audience``,
-            ``wrong-sandbox``, ``expired`` or ``replayed``.
+        ProblemError: ``bad-request``, ``unknown-peer``, ``paused``, ``bad-signature``,
+            ``unsupported-version``, ``wrong-audience``, ``wrong-sandbox``, ``expired`` or
+            ``replayed``.
     """
     if header is None:
         raise ProblemError("unknown-peer", "expected Authorization: KPX <request>")
@@ -57,7 +59,7 @@ def check(own: OwnAuthority, header: str | None, target: str) -> Authority:
         raise ProblemError("bad-signature", f"token: exp at most {LIFE_S} s after iat")
     if document.body["target"] != target:
         raise ProblemError("bad-signature", "token: made for another target")
-    now_s, until_s = own.now_s(), claims["exp"] + REMEMBERED_S
+    now_s, until_s = seconds(now), claims["exp"] + REMEMBERED_S
     fresh = own.ledger.write(
         lambda tx: transport.use_token(tx, signed.iss, claims["jti"], now_s, until_s)
     )

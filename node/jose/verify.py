@@ -49,7 +49,7 @@ def verify(
     if key.alg != untrusted.alg:
         raise refuse("KP-S-002", f"alg: expected {key.alg} of the key, got {untrusted.alg}")
     signing_input, _, signature = untrusted.raw.rpartition(b".")
-    if not _verifies(key, signing_input, base64url.decode(signature)):
+    if not verify_raw(key, signing_input, base64url.decode(signature)):
         raise refuse("KP-S-002", f"the signature does not verify with {key.kid} of {issuer}")
     return SignedDocument(
         raw=untrusted.raw,
@@ -63,11 +63,7 @@ def verify(
 
 
 def verify_raw(key: PublicKey, message: bytes, signature: bytes) -> bool:
-    """Whether a bare signature over bytes verifies; for the notes of a log."""
-    return _verifies(key, message, signature)
-
-
-def _verifies(key: PublicKey, message: bytes, signature: bytes) -> bool:
+    """Whether a bare signature over bytes verifies with a key."""
     if len(signature) != SIGNATURE_BYTES:
         return False
     return ALGORITHMS[key.alg].verify(message, key.key, signature)  # type: ignore[arg-type]

@@ -112,7 +112,7 @@ def _check_document(result: Audit, origin: str, ring: KeyRing, entry: Entry) -> 
 def _check_node(result: Audit, get: tree.GetNode, level: int, index: int, value: bytes) -> None:
     try:
         stored = get(level, index)
-    except TypeError:
+    except LookupError:
         stored = b""
     if stored != value:
         result.wrong(f"node {level}/{index} of the tree is missing or changed")

@@ -85,7 +85,7 @@ class LedgerFacts:
         found = by_number(self._tx, number, participant)
         return None if found is None else held(self._tx, found)
 
-    def document_is_certificate(self, doc_id: str) -> HeldCertificate | None:
+    def certificate_by_id(self, doc_id: str) -> HeldCertificate | None:
         """The certificate with this doc id, if held."""
         found = by_doc_id(self._tx, doc_id)
         return None if found is None else held(self._tx, found)

@@ -6,7 +6,7 @@ file of its own, and where that file is ahead of the ledger (a restored backup),
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,17 +22,24 @@ class CheckpointKeeper:
 
     Args:
         origin: The log's origin.
-        public: Its public key, 32 bytes.
-        sign: Signs bytes with the log key.
-        check: Checks a signature by the log key.
+        public: Its newest public key, 32 bytes; the one that signs.
+        sign: Signs bytes with it.
+        keys: All public keys the log has had, each with a check of signatures by it.
         released: The file that keeps the last checkpoint let out.
     """
 
-    def __init__(self, origin: str, public: bytes, sign: Sign, check: Check, released: Path):
+    def __init__(
+        self,
+        origin: str,
+        public: bytes,
+        sign: Sign,
+        keys: Sequence[tuple[bytes, Check]],
+        released: Path,
+    ) -> None:
         self.origin = origin
         self._public = public
         self._sign = sign
-        self._check = check
+        self._keys = keys
         self._released = released
         self._contradicting = released.with_name("contradicting-checkpoint")
         self._sound: str | None = None  # the released note that was found in the tree
@@ -41,7 +48,8 @@ class CheckpointKeeper:
         """Refuse to go on where the ledger lacks entries it has vouched for (protocol section 5).
 
         Raises:
-            LogBehindError: A checkpoint that has left is not one of this tree.
+            LogBehindError: A checkpoint that has left is not one of this tree, or its file cannot
+                be read.
         """
         for path in (self._released, self._contradicting):
             text = _read(path)
@@ -57,7 +65,11 @@ class CheckpointKeeper:
                 f"{path} is damaged ({error}); restore it, the ledger may be a copy"
             ) from None
         size = entries.size(tx)
-        if released.size > size or entries.root(tx, released.size) != released.root:
+        try:
+            good = released.size <= size and entries.root(tx, released.size) == released.root
+        except LookupError as error:
+            raise LogBehindError(f"the ledger is damaged: {error}") from None
+        if not good:
             raise LogBehindError(
                 f"this ledger has {size} entries, but a checkpoint of {released.size} has left it: "
                 "it is an old copy or was changed; nothing is signed until the lost entries are back"
@@ -82,6 +94,9 @@ class CheckpointKeeper:
 
         Args:
             text: The note of a checkpoint of this log.
+
+        Raises:
+            LogBehindError, NoteError: The file of the last one cannot be read.
         """
         with _locked(self._released.parent):  # other processes of this node release, too
             before = _read(self._released)
@@ -105,7 +120,7 @@ class CheckpointKeeper:
         Raises:
             NoteError: It is none, or not signed by this log's key.
         """
-        return note.read_checkpoint(text, self.origin, [(self._public, self._check)])
+        return note.read_checkpoint(text, self.origin, self._keys)
 
 
 @contextmanager

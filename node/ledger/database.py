@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,8 +34,15 @@ class Ledger:
     (``synchronous=FULL``). Several processes may share the file.
     """
 
-    def __init__(self, path: Path, *, create: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, create: bool = False, busy_timeout_s: float = BUSY_TIMEOUT_S
+    ) -> None:
         """Open the file and bring its tables up to date.
+
+        Args:
+            path: The database.
+            create: Whether to make it if it is missing.
+            busy_timeout_s: How long to wait for another process that is writing.
 
         Raises:
             ConfigError: ``no-database`` or ``bad-database``.
@@ -45,6 +52,7 @@ class Ledger:
                 f"{path} is missing; run kpnode init, or restore a backup", code="no-database"
             )
         self._path = path
+        self._busy_timeout_s = busy_timeout_s
         self._writer = ThreadPoolExecutor(1, "ledger-writer")
         self._readers = ThreadPoolExecutor(READERS, "ledger-reader")
         self._local = threading.local()
@@ -63,19 +71,15 @@ class Ledger:
         Raises:
             LedgerUnavailableError: The database is locked for too long, or cannot be written.
         """
-        return self.submit_write(act).result()
+        return self._writer.submit(self._run, act, "BEGIN IMMEDIATE").result()
 
     def read(self, query: Callable[[Transaction], T]) -> T:
-        """Run `query` on one consistent view of the database."""
-        return self.submit_read(query).result()
+        """Run `query` on one consistent view of the database.
 
-    def submit_write(self, act: Callable[[Transaction], T]) -> Future[T]:
-        """As `write`, for callers that wait elsewhere."""
-        return self._writer.submit(self._run, act, "BEGIN IMMEDIATE")
-
-    def submit_read(self, query: Callable[[Transaction], T]) -> Future[T]:
-        """As `read`, for callers that wait elsewhere."""
-        return self._readers.submit(self._run, query, "BEGIN")
+        Raises:
+            LedgerUnavailableError: The database cannot be read.
+        """
+        return self._readers.submit(self._run, query, "BEGIN").result()
 
     def version(self) -> int:
         """A number that changes when another process has written (``PRAGMA data_version``)."""
@@ -101,7 +105,7 @@ class Ledger:
         if connection is None:
             connection = sqlite3.connect(
                 self._path,
-                timeout=BUSY_TIMEOUT_S,
+                timeout=self._busy_timeout_s,
                 isolation_level=None,
                 check_same_thread=False,  # closed by `close`, used by its own thread only
             )

@@ -71,10 +71,12 @@ def node_getter(tx: Transaction) -> tree.GetNode:
     """Read access to the stored subtrees."""
 
     def get(level: int, index: int) -> bytes:
-        (value,) = tx.execute(
+        row = tx.execute(
             "SELECT hash FROM nodes WHERE level = ? AND idx = ?", (level, index)
         ).fetchone()
-        return bytes(value)
+        if row is None:
+            raise LookupError(f"node {level}/{index} of the tree is missing")
+        return bytes(row["hash"])
 
     return get
 
@@ -82,12 +84,6 @@ def node_getter(tx: Transaction) -> tree.GetNode:
 def root(tx: Transaction, at_size: int | None = None) -> bytes:
     """Root of the tree, or of its first `at_size` entries."""
     return tree.root(size(tx) if at_size is None else at_size, node_getter(tx))
-
-
-def index_of(tx: Transaction, doc_id: str) -> int | None:
-    """The index of a document, or None if it is not in the log."""
-    row = tx.execute("SELECT idx FROM entries WHERE doc_id = ?", (doc_id,)).fetchone()
-    return None if row is None else int(row["idx"])
 
 
 def entry(tx: Transaction, index: int) -> Entry | None:

@@ -114,7 +114,7 @@ def report(
         tx: The transaction.
         peer: Whom it concerns.
         code: One of protocol section 3 rule 9.
-        direction: ``in``, ``out`` or ``both``: where it stops the exchange.
+        direction: ``in``, ``out`` or ``both``: which streams it concerns. Only forks stop them.
         detail: In words.
         evidence: What proves it, kept as it is.
         at_s: When.

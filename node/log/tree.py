@@ -11,7 +11,7 @@ HASH_BYTES = 32
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 
 GetNode = Callable[[int, int], bytes]
-"""The hash of a complete subtree by (level, index)."""
+"""The hash of a complete subtree by (level, index); LookupError where it is missing."""
 
 
 def leaf_hash(data: bytes) -> bytes:

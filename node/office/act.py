@@ -6,7 +6,7 @@ transaction, or nothing at all.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from node.authority import OwnAuthority
@@ -21,7 +21,7 @@ from node.ids import Authority
 from node.ledger import acts, certificates
 from node.ledger.certificates import LedgerFacts
 from node.ledger.database import Transaction
-from node.office.officer import Officer, today
+from node.office.officer import Officer, day_of
 from node.schema.validation import check_payload
 
 
@@ -87,8 +87,12 @@ def perform(
         LogBehindError: Nothing may be signed.
     """
     own.fault(f"{verb}.commit")
+    now = own.clock.now()
     return own.ledger.write(
-        lambda tx: [_one(tx, own, verb, kind, n, officer, make, names) for n in numbers]
+        lambda tx: [
+            _one(tx, own, verb, kind, (index, number), officer, make, names, now)
+            for index, number in enumerate(numbers)
+        ]
     )
 
 
@@ -97,16 +101,18 @@ def _one(
     own: OwnAuthority,
     verb: str,
     kind: Kind,
-    number: str,
+    place: tuple[int, str],
     officer: Officer,
     make: Make,
     names: Sequence[str],
+    now: datetime,
 ) -> Done:
+    index, number = place
     own.checkpoints.guard(tx)
     certificate = certificates.by_number(tx, number)
     if certificate is None:
         raise NotFoundError(f"no certificate {number} is held here; see kpnode certificate list")
-    now, day = own.clock.now(), today(own)
+    day = day_of(own, now)
     held = certificates.held(tx, certificate)
     body = {"number": number, **make(Circumstances(held, day, officer.signs(own, day)))}
     to = own.name if kind is RECORD else Authority(certificate.peer)
@@ -117,7 +123,7 @@ def _one(
     context = Context(now, issuing=True, today=day)
     findings = check_payload(f"{kind.name}.v{kind.version}", claims) or _judge(tx, draft, context)
     if findings:
-        raise RefusedError(findings, number=number)
+        raise RefusedError(findings, index=index, number=number)
     signed = own.seal(kind, claims)
     put = own.log if kind is RECORD else own.publish
     put(tx, signed, kind.name, draft.iat)

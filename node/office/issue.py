@@ -16,12 +16,12 @@ from node.domain.context import Context
 from node.domain.judgement import PASSED, judge_content, judge_with_ledger
 from node.domain.kinds import CERTIFICATE, RECORD
 from node.domain.profiles import profile
-from node.errors import Finding, NodeError, RefusedError, finding
+from node.errors import Finding, RefusedError, RefusedShipmentsError, finding
 from node.ids import Authority, participant_of
 from node.ledger import acts, certificates
 from node.ledger.certificates import LedgerFacts
 from node.ledger.database import Transaction
-from node.office.officer import Officer, today
+from node.office.officer import Officer, day_of
 from node.schema.validation import check
 
 MAX_INPUT_BYTES = 64 * 1024 * 1024
@@ -35,14 +35,6 @@ class Issued:
     number: str
     doc_id: str
     to: str
-
-
-class RefusedShipmentsError(NodeError):
-    """Shipments of one file are refused, hence all of it; `refusals` name each."""
-
-    def __init__(self, refusals: Sequence[RefusedError]) -> None:
-        super().__init__(str(refusals[0]), code=refusals[0].code)
-        self.refusals = tuple(refusals)
 
 
 def read_shipments(raw: bytes) -> list[Any]:
@@ -77,7 +69,7 @@ def issue(own: OwnAuthority, shipments: Sequence[Any], officer: Officer) -> list
         LogBehindError: Nothing may be signed.
     """
     now = own.clock.now()
-    context = Context(now, issuing=True, today=today(own))
+    context = Context(now, issuing=True, today=day_of(own, now))
     named = _Named(officer.signs(own), officer.signs(own, context.today), seconds(now))
     prepared = _prepare(own, shipments, named, context)
     own.fault("issue.commit")

@@ -1,7 +1,7 @@
 """Who acts: the office and officer named by the caller, in the authority's own time."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from node.authority import OwnAuthority
@@ -29,6 +29,6 @@ class Officer:
         return named | ({"on": on.isoformat()} if on else {})
 
 
-def today(own: OwnAuthority) -> date:
-    """The date in the authority's time zone."""
-    return own.clock.now().astimezone(own.config.node.timezone).date()
+def day_of(own: OwnAuthority, moment: datetime) -> date:
+    """The date of a moment in the authority's time zone."""
+    return moment.astimezone(own.config.node.timezone).date()

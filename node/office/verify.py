@@ -80,7 +80,7 @@ def verify_file(
         found = finding("KP-B-001", "", f"more than {bundle.MAX_DOCUMENTS} documents")
         return [Verification("", "", "", False, None, Standing(), (found,))]
     results = [_verify(line, ring, now, ask) for line in lines]
-    if len(lines) > 1:
+    if len(lines) > 1 or results[0].kind == MANIFEST.name:
         results[0] = _with_lines(results[0], raw.partition(b"\n")[2])
     return results
 

@@ -29,7 +29,7 @@ class BundleBody:
             raise _too_large()
         self._content = request.content
         self._read = bytearray()
-        self._ended = False
+        self._used = 0
 
     async def first_line(self) -> bytes:
         """The first line without its end; at most 1 MiB of it is read.

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
-import aiohttp
 import structlog
 from aiohttp import web
 
 from node.authority import OwnAuthority
 from node.config import PEERS_FILE, Config, Endpoint
 from node.errors import ConfigError, LedgerUnavailableError
+from node.exchange.client import new_session
 from node.exchange.dispatch import Dispatch
 from node.ledger import peers
 from node.web import console, peer_listener
@@ -49,9 +49,7 @@ async def serve(
         ConfigError: ``cannot-listen``.
     """
     async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(
-            aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
-        )
+        session = await stack.enter_async_context(new_session())
         dispatch = Dispatch(own, session, HOLDER)
         listeners = (
             (peer_listener.application(own, dispatch.wake_peer), own.config.node.listen),
