@@ -4,6 +4,7 @@ import ipaddress
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -74,12 +75,28 @@ class PeerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Policy:
+    """The table ``[policy]``: what this authority has decided for itself.
+
+    Attributes:
+        four_eyes: Who drafted a certificate may not issue it.
+        tolerance_carats, tolerance_usd: By how much goods may differ from their certificate at
+            inspection and still count as issued; always on record.
+    """
+
+    four_eyes: bool = False
+    tolerance_carats: Decimal = Decimal(0)
+    tolerance_usd: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole of `peers.toml`."""
 
     home: Path
     node: NodeSettings
     peers: tuple[PeerSettings, ...]
+    policy: Policy = Policy()
 
     def peer(self, authority: str) -> PeerSettings | None:
         """The settings of one peer."""
@@ -132,7 +149,7 @@ def parse(raw: bytes, home: Path, check: Check) -> Config:
     names = [peer.authority for peer in peers]
     if len(set(names)) != len(names):
         raise ConfigError(f"{PEERS_FILE}: a peer stands twice")
-    return Config(home.resolve(), node, peers)
+    return Config(home.resolve(), node, peers, _policy(data.get("policy", {})))
 
 
 def peer_table(authority: str, name: str, url: str, jwks: str, mode: str) -> str:
@@ -207,6 +224,14 @@ def _peer(home: Path, node: NodeSettings, table: dict[str, Any]) -> PeerSettings
         url=table["url"].rstrip("/"),
         jwks=home / table["jwks"],
         mode=table.get("mode", "push"),
+    )
+
+
+def _policy(table: dict[str, Any]) -> Policy:
+    return Policy(
+        four_eyes=table.get("four_eyes", False),
+        tolerance_carats=Decimal(table.get("tolerance_carats", "0")),
+        tolerance_usd=Decimal(table.get("tolerance_usd", "0")),
     )
 
 

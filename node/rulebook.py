@@ -274,4 +274,20 @@ RULES: dict[str, Rule] = {
         "Goods are presented while the certificate is valid, the last day included.",
         "Order 269 article 14; EU Regulation 2368/2002 article 4",
     ),
+    # Drafts
+    "KP-N-001": Rule(
+        "number-conflict",
+        "A number is reserved by its draft, and never used again once withdrawn.",
+        "Order 269 article 11 (2)",
+    ),
+    "KP-N-002": Rule(
+        "wrong-state",
+        "A draft is issued or withdrawn once.",
+        "Order 269 article 11",
+    ),
+    "KP-N-003": Rule(
+        "policy-refused",
+        "Where four eyes are the policy, who drafted does not issue; both are named.",
+        "local policy",
+    ),
 }

@@ -25,15 +25,18 @@ def list_(
 ) -> None:
     """List certificates by number."""
     from node.ledger import certificates
+    from node.office.officer import day_of
     from node.wiring import open_node
 
     with open_node(output.home, signing=False) as own:
         held = own.ledger.read(lambda tx: certificates.listed(tx, side, peer, after, limit, state))
-    items = [_summary(c) for c in held]
+        day = day_of(own, own.clock.now()).isoformat()
+    items = [_summary(c, day) for c in held]
     more = held[-1].number if len(held) == limit else None
     columns = {
         "number": "NUMBER", "state": "STATE", "side": "SIDE", "peer": "PEER",
         "issued_on": "ISSUED", "expires_on": "EXPIRES", "carats": "CARATS", "value_usd": "US$",
+        "attention": "ATTENTION",
     }  # fmt: skip
     empty = "No certificates. Issue some (kpnode issue FILE), or wait for a peer's."
     if side or peer or state or after:
@@ -49,6 +52,7 @@ def show(output: Output, number: str) -> None:
     """Show a certificate by NUMBER or doc id: state, timeline, who holds what."""
     from node.errors import NotFoundError
     from node.ledger import certificates
+    from node.office.officer import day_of
     from node.wiring import open_node
 
     with open_node(output.home, signing=False) as own:
@@ -58,14 +62,14 @@ def show(output: Output, number: str) -> None:
             return (found, certificates.timeline(tx, found)) if found else None
 
         answer = own.ledger.read(query)
-        name = own.name
+        name, day = own.name, day_of(own, own.clock.now()).isoformat()
     if answer is None:
         raise NotFoundError(f"no certificate {number} is held here")
     held, events = answer
     at_peer = held.side == "importer" or held.outcome in ("accepted", "duplicate")
     steps = allowed(held.side, held.state)
     result = {
-        **_summary(held),
+        **_summary(held, day),
         "meaning": MEANINGS[held.state],
         "refused_with": held.errors,
         "held_by": sorted({name, held.peer} if at_peer else {name}),
@@ -86,6 +90,7 @@ def show(output: Output, number: str) -> None:
     parcels = held.body["parcels"]
     lines = [
         f"{held.number}  {held.state} ({MEANINGS[held.state]})",
+        *([f"attention    {result['attention']}"] if result["attention"] else []),
         f"document     {held.doc_id}",
         f"held by      {', '.join(result['held_by'])}",
         f"from, to     {held.body['provenance']} → {held.body['destination']}",
@@ -106,6 +111,19 @@ def show(output: Output, number: str) -> None:
     output.result(result, "\n".join(lines))
 
 
+@command()
+def papers(output: Output) -> None:
+    """List certificates presented on paper whose document has not come."""
+    from node.ledger import papers as read
+    from node.wiring import open_node
+
+    with open_node(output.home, signing=False) as own:
+        found = own.ledger.read(read.without_document)
+    items = [{"number": p.number, "authority": p.authority, "doc_id": p.doc_id} for p in found]
+    columns = {"number": "NUMBER", "authority": "ISSUER", "doc_id": "RECORD"}
+    output.rows({"items": items, "next": None}, items, columns, "Every paper has its document.")
+
+
 def _detail(event: Any) -> str:
     """The words of an event, where it has some."""
     body = event.body
@@ -117,7 +135,16 @@ def _dash(text: str) -> str:
     return f" - {text}" if text else ""
 
 
-def _summary(held: Any) -> dict[str, Any]:
+def _attention(held: Any, day: str) -> str | None:
+    """What time has brought about: expired and never confirmed, or never presented."""
+    if day <= held.body["expires_on"]:
+        return None
+    if held.side == "exporter" and held.state in ("issued", "sealed", "delivered", "refused"):
+        return "expired unconfirmed"
+    return "announced and never presented" if held.state == "announced" else None
+
+
+def _summary(held: Any, day: str) -> dict[str, Any]:
     return {
         "number": held.number,
         "state": held.state,
@@ -126,6 +153,7 @@ def _summary(held: Any) -> dict[str, Any]:
         "doc_id": held.doc_id,
         "issued_on": held.body["issued_on"],
         "expires_on": held.body["expires_on"],
+        "attention": _attention(held, day),
         "carats": held.body["totals"]["carats"],
         "value_usd": held.body["totals"]["value_usd"],
     }
@@ -133,3 +161,4 @@ def _summary(held: Any) -> dict[str, Any]:
 
 certificate.add_command(list_)
 certificate.add_command(show)
+certificate.add_command(papers)

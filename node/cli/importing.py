@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from node.cli.acting import acting, read_json
+from node.cli.output import Output, command, finishing
 
 if TYPE_CHECKING:
     from node.authority import OwnAuthority
@@ -12,13 +13,75 @@ if TYPE_CHECKING:
     from node.office.officer import Officer
 
 
-@acting()
+@command()
+@click.argument("number")
 @click.option("--paper", metavar="SHA256", help="Base64url digest of the paper's scan.")
-def present(node: "OwnAuthority", number: str, officer: "Officer", paper: Any) -> "Done":
-    """Put on record that goods and paper of NUMBER are here."""
-    from node.office.goods import record
+@click.option(
+    "--from", "issuer", metavar="AUTHORITY", help="For a certificate on paper only: who issued it."
+)
+@click.option("--office", help="The office that acts.")
+@click.option("--officer", help="The officer who acts.")
+def present(
+    output: Output,
+    number: str,
+    paper: str | None,
+    issuer: str | None,
+    office: str | None,
+    officer: str | None,
+) -> None:
+    """Put on record that goods and paper of NUMBER are here.
 
-    return record(node, "presentation", number, officer, {"paper": paper})
+    Where the document has not come, name the issuer with --from; the document is presented already
+    when it comes.
+    """
+    from node.office.goods import present_paper, record
+    from node.office.officer import Officer
+    from node.wiring import open_node
+
+    who = Officer(office, officer)
+    with finishing():
+        with open_node(output.home) as own:
+            if issuer is None:
+                done = record(own, "presentation", number, who, {"paper": paper})
+                told = {"number": number, "doc_id": done.doc_id, "to": done.to, "state": done.state}
+            else:
+                doc_id = present_paper(own, number, who, issuer=issuer, paper=paper)
+                told = {"number": number, "doc_id": doc_id, "to": own.name,
+                        "state": "presented without announcement"}  # fmt: skip
+        output.result(told, f"{number}  {told['state']}\ndocument  {told['doc_id']}")
+
+
+@command()
+@click.argument("number")
+@click.option("--from", "issuer", metavar="AUTHORITY", required=True, help="Who issued it.")
+@click.option(
+    "--carrier", required=True, help="Who carries the goods and attests that they are unopened."
+)
+@click.option("--seal", "seals", multiple=True, required=True, help="A container's seal; repeat.")
+@click.option("--office", help="The office that acts.")
+@click.option("--officer", help="The officer who acts.")
+def transit(
+    output: Output,
+    number: str,
+    issuer: str,
+    carrier: str,
+    seals: tuple[str, ...],
+    office: str | None,
+    officer: str | None,
+) -> None:
+    """Put goods of NUMBER in transit on record; no import, no confirmation."""
+    from node.office.goods import note_transit
+    from node.office.officer import Officer
+    from node.wiring import open_node
+
+    with finishing():
+        with open_node(output.home) as own:
+            doc_id = note_transit(
+                own, number, Officer(office, officer), issuer=issuer, carrier=carrier, seals=seals
+            )
+        output.result(
+            {"number": number, "doc_id": doc_id}, f"{number}  in transit\ndocument  {doc_id}"
+        )
 
 
 @acting()

@@ -219,6 +219,30 @@ def _told(value: Any) -> Any:
     return kept | amounts
 
 
+def within(recorded: Any, measured: Any, carats: Decimal, usd: Decimal) -> bool:
+    """Whether measured figures have the form of recorded ones and amounts differ by no more.
+
+    Args:
+        recorded: Lines and totals of a certificate.
+        measured: The same members as found.
+        carats: By how much a mass may differ, each single one.
+        usd: By how much a value may differ, each single one.
+    """
+    if isinstance(recorded, list) and isinstance(measured, list):
+        return len(recorded) == len(measured) and all(
+            within(one, other, carats, usd) for one, other in zip(recorded, measured, strict=True)
+        )
+    if not (isinstance(recorded, dict) and isinstance(measured, dict)):
+        return bool(recorded == measured)
+    limits = {"carats": carats, "value_usd": usd}
+    return all(
+        abs(Decimal(recorded[name]) - Decimal(measured[name])) <= limits[name]
+        if name in limits
+        else within(recorded[name], measured.get(name, recorded[name]), carats, usd)
+        for name in recorded
+    )
+
+
 def _first(document: Content) -> str:
     return document.re[0] if document.re else "nothing"
 

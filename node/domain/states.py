@@ -112,6 +112,7 @@ _BY_STATE: dict[tuple[str, str, str], Transition] = {
 }
 _RULE_OF: dict[tuple[str, str], str] = {(t.side, t.event): t.rule for t in TRANSITIONS}
 
+PRESENTED = "presented"
 FIRST = {EXPORTER: "issued", IMPORTER: "announced"}
 """The state of a certificate when it enters the log."""
 

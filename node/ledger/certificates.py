@@ -17,7 +17,7 @@ from node.domain.facts import HeldCertificate
 from node.domain.kinds import CERTIFICATE, KINDS, RECORD
 from node.domain.states import EXPORTER, IMPORTER
 from node.ids import Authority, DocId, participant_of
-from node.ledger import entries
+from node.ledger import drafts, entries, papers
 from node.ledger.database import Transaction
 
 
@@ -137,17 +137,28 @@ def enter(
     if kind == CERTIFICATE.name:
         iss, aud, number = claims["iss"], claims["aud"][0], claims["body"]["number"]
         side, peer = (EXPORTER, aud) if iss == own else (IMPORTER, iss)
+        first = states.FIRST[side]
+        if side == EXPORTER:
+            drafts.issued(tx, number)
+        elif papers.presented(tx, number):
+            first = states.PRESENTED  # the paper came before the document
         tx.execute(
             "INSERT INTO certificates (participant, number, doc_id, side, peer, state) "
             "VALUES (?, ?, ?, ?, ?, ?)",
-            (participant_of(iss), number, doc_id, side, peer, states.FIRST[side]),
+            (participant_of(iss), number, doc_id, side, peer, first),
         )
+    elif kind == RECORD.name and not claims.get("re"):
+        body = claims["body"]
+        if not drafts.enter(tx, doc_id, body):
+            papers.enter(tx, doc_id, body)
     elif claims.get("re"):
         _apply(tx, claims["re"][0], states.event_of(kind, claims["body"]), doc_id, index)
 
 
 def rebuild(tx: Transaction, own: str) -> int:
     """Forget the states and fold the log again; returns how many documents took part."""
+    drafts.forget(tx)
+    papers.forget(tx)
     tx.execute("DELETE FROM life")
     tx.execute("DELETE FROM certificates")
     count = 0

@@ -96,6 +96,12 @@ def _ledger(db: Database) -> None:
           certificate TEXT NOT NULL, idx INTEGER NOT NULL, event TEXT NOT NULL,
           doc_id TEXT NOT NULL, state TEXT NOT NULL,
           PRIMARY KEY (certificate, idx)) STRICT, WITHOUT ROWID;
+        CREATE TABLE drafts (
+          number TEXT PRIMARY KEY, doc_id TEXT NOT NULL,
+          state TEXT NOT NULL CHECK (state IN ('draft', 'inspected', 'issued', 'withdrawn')),
+          officer TEXT) STRICT;
+        CREATE TABLE papers (
+          number TEXT PRIMARY KEY, authority TEXT NOT NULL, doc_id TEXT NOT NULL) STRICT;
         CREATE TABLE re_exports (
           number TEXT NOT NULL, carats TEXT NOT NULL, used_by TEXT NOT NULL,
           PRIMARY KEY (number, used_by)) STRICT, WITHOUT ROWID;

@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from node.authority import OwnAuthority
-from node.domain.answering import FIGURES
+from node.domain.answering import FIGURES, within
 from node.domain.kinds import CONFIRMATION
 from node.domain.states import IMPORTER
 from node.errors import NotFoundError, RefusedError
+from node.ledger import certificates
+from node.ledger.database import Transaction
 from node.office.act import Circumstances, Done, perform
+from node.office.goods import record
 from node.office.officer import Officer
 from node.schema.validation import check
 
@@ -31,7 +34,9 @@ def confirm(
         officer: Who confirms.
         received_on: ``YYYY-MM-DD``; today by default.
         inspection: As in ``schemas/inspection.v1.json``; what it leaves out was found as the
-            certificate says. Figures that differ are refused: that is a discrepancy.
+            certificate says. Figures that differ by more than the policy's tolerance are refused:
+            that is a discrepancy. Those within it go on record as an inspection, and the
+            confirmation quotes the certificate's.
 
     Raises:
         NotFoundError: No certificate of this number came here.
@@ -41,6 +46,17 @@ def confirm(
     found = dict(inspection or {}) | ({"received_on": received_on} if received_on else {})
     if findings := check("inspection.v1", found):
         raise RefusedError(findings)
+
+    for number in numbers:
+        if _tolerated(own, number, found):
+            measured = {name: found.pop(name) for name in ("lines", "totals") if name in found}
+            policy = own.config.policy
+            tolerance = {
+                "carats": f"{policy.tolerance_carats:.2f}",
+                "value_usd": f"{policy.tolerance_usd:.2f}",
+            }
+            details = {"found": measured, "place": "at confirmation", "tolerance": tolerance}
+            record(own, "inspection", number, officer, details)
 
     def make(case: Circumstances) -> dict[str, Any]:
         held = case.held
@@ -56,3 +72,20 @@ def confirm(
         }
 
     return perform(own, "confirm", CONFIRMATION, numbers, officer, make, ("amendment",))
+
+
+def _tolerated(own: OwnAuthority, number: str, found: Mapping[str, Any]) -> bool:
+    """Whether figures found differ from the certificate's, line by line within the policy."""
+    measured = {name: found[name] for name in ("lines", "totals") if name in found}
+
+    def query(tx: Transaction) -> bool:
+        certificate = certificates.by_number(tx, number)
+        if certificate is None or not measured:
+            return False
+        figures = certificates.held(tx, certificate).figures
+        recorded = {name: figures[name] for name in measured}
+        return recorded != measured and within(
+            recorded, measured, own.config.policy.tolerance_carats, own.config.policy.tolerance_usd
+        )
+
+    return own.ledger.read(query)

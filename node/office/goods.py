@@ -1,12 +1,100 @@
 """What happens to goods here: local records, signed and in the log, never sent."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from node.authority import OwnAuthority
+from node.clock import seconds
 from node.domain.kinds import RECORD
+from node.domain.profiles import profile
+from node.errors import Finding, RefusedError, finding
+from node.ids import participant_of
+from node.ledger import acts, certificates, papers
+from node.ledger.database import Transaction
 from node.office.act import Circumstances, Done, perform
-from node.office.officer import Officer
+from node.office.officer import Officer, day_of
+from node.schema.validation import check_payload
+
+
+def present_paper(
+    own: OwnAuthority, number: str, officer: Officer, *, issuer: str, paper: str | None
+) -> str:
+    """Put on record that a certificate came on paper whose document is not here.
+
+    When the document comes later, it is presented already. Returns the record's doc id.
+
+    Args:
+        own: The importing authority.
+        number: As the paper says.
+        officer: Who took it in.
+        issuer: The authority that the paper names.
+        paper: Base64url SHA-256 of its scan, if there is one.
+
+    Raises:
+        RefusedError: ``wrong-state`` (presented before, or its document is here),
+            ``number-pattern``, ``schema-invalid``.
+        LogBehindError: Nothing may be signed.
+    """
+
+    def refuse_if(tx: Transaction, day: date) -> list[Finding]:
+        if certificates.by_number(tx, number) or papers.presented(tx, number):
+            return [finding("KP-L-009", "/number", f"{number} is here already")]
+        if not profile(participant_of(issuer) or "", day).fits(number):
+            return [finding("KP-C-001", "/number", f"{number} has not the form of {issuer}")]
+        return []
+
+    details = {"from": issuer, "paper": paper}
+    return _unattached(own, "presentation", number, officer, details, refuse_if)
+
+
+def note_transit(
+    own: OwnAuthority,
+    number: str,
+    officer: Officer,
+    *,
+    issuer: str,
+    carrier: str,
+    seals: Sequence[str],
+) -> str:
+    """Put goods in transit on record: unopened, attested by who carries them (Order 269 article 15).
+
+    No confirmation follows, and no import. Returns the record's doc id.
+
+    Raises:
+        RefusedError: ``schema-invalid``.
+        LogBehindError: Nothing may be signed.
+    """
+    containers = [{"seal": seal} for seal in seals]
+    details = {"from": issuer, "carrier": carrier, "containers": containers}
+    return _unattached(own, "transit", number, officer, details, lambda *_: [])
+
+
+def _unattached(
+    own: OwnAuthority,
+    act: str,
+    number: str,
+    officer: Officer,
+    details: Mapping[str, Any],
+    refuse_if: Callable[[Transaction, date], list[Finding]],
+) -> str:
+    """A record about goods whose certificate's document is not here."""
+    now = own.clock.now()
+    now_s, day = seconds(now), day_of(own, now)
+
+    def write(tx: Transaction) -> str:
+        own.checkpoints.guard(tx)
+        told = {name: value for name, value in details.items() if value is not None}
+        body = {"act": act, "number": number, **told, "by": officer.signs(own, day)}
+        claims = own.claims([own.name], body, iat=now_s)
+        if findings := check_payload("record.v1", claims) or refuse_if(tx, day):
+            raise RefusedError(findings, number=number)
+        signed = own.seal(RECORD, claims)
+        own.log(tx, signed, RECORD.name, now_s)
+        acts.note(tx, now_s, act, number, officer.office, officer.officer)
+        return signed.doc_id
+
+    return own.ledger.write(write)
 
 
 def record(

@@ -2,11 +2,11 @@
 
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from node import base64url, strict_json
 from node.authority import OwnAuthority
@@ -18,11 +18,13 @@ from node.domain.kinds import CERTIFICATE, RECORD
 from node.domain.profiles import profile
 from node.errors import Finding, RefusedError, RefusedShipmentsError, finding
 from node.ids import Authority, participant_of
-from node.ledger import acts, certificates
+from node.ledger import acts, certificates, drafts
 from node.ledger.certificates import LedgerFacts
 from node.ledger.database import Transaction
 from node.office.officer import Officer, day_of
 from node.schema.validation import check
+
+T = TypeVar("T")
 
 MAX_INPUT_BYTES = 64 * 1024 * 1024
 """Some 30,000 shipments; more than a year of most authorities."""
@@ -76,6 +78,36 @@ def issue(own: OwnAuthority, shipments: Sequence[Any], officer: Officer) -> list
     return own.ledger.write(lambda tx: _record(tx, own, prepared, context, officer))
 
 
+Record = Callable[[Transaction, Mapping[str, Any], Mapping[str, Any], int], str]
+"""Puts one shipment on record instead of issuing it; given who acts, and the second."""
+
+
+def reserve(
+    own: OwnAuthority, shipments: Sequence[Any], officer: Officer, record: Record
+) -> list[str]:
+    """Check shipments as for issuing, and put each on record without issuing it.
+
+    Raises:
+        RefusedShipmentsError, LogBehindError: As `issue`.
+    """
+    now = own.clock.now()
+    context = Context(now, issuing=True, today=day_of(own, now))
+    by = officer.signs(own, context.today)
+    named = _Named(officer.signs(own), by, seconds(now))
+    prepared = _prepare(own, shipments, named, context)
+
+    def write(tx: Transaction) -> list[str]:
+        def one(at: int, item: _Prepared) -> str:
+            if held := drafts.by_number(tx, item.draft.body["number"]):
+                detail = f"{held.number} is reserved by a draft that is {held.state}"
+                raise _placed([finding("KP-N-001", "/number", detail)], at, shipments[at])
+            return record(tx, shipments[at], by, named.iat)
+
+        return _each(tx, own, prepared, context, one)
+
+    return own.ledger.write(write)
+
+
 @dataclass(frozen=True, slots=True)
 class _Named:
     issued_by: Mapping[str, Any]
@@ -87,6 +119,7 @@ class _Named:
 class _Prepared:
     """A shipment that passed everything that needs no ledger."""
 
+    shipment: Mapping[str, Any]
     draft: Draft
     sources: Sequence[Mapping[str, Any]]
     disclosure: str
@@ -115,7 +148,7 @@ def _prepare_one(own: OwnAuthority, shipment: Any, named: _Named, context: Conte
     draft = Draft(CERTIFICATE.name, own.name, (Authority(shipment["to"]),), named.iat, body)
     if findings := judge_content(draft, context).findings or _added_sources(shipment):
         raise RefusedError(findings)
-    return _Prepared(draft, sources, disclosure)
+    return _Prepared(shipment, draft, sources, disclosure)
 
 
 def _ends(own: OwnAuthority, shipment: Mapping[str, Any]) -> list[Finding]:
@@ -185,9 +218,26 @@ def _record(
     context: Context,
     officer: Officer,
 ) -> list[Issued]:
+    def one(at: int, item: _Prepared) -> Issued:
+        if findings := _of_draft(tx, own, item, officer):
+            raise _placed(findings, at, item.draft.body)
+        return _sign(tx, own, item, officer)
+
+    return _each(tx, own, prepared, context, one)
+
+
+def _each(
+    tx: Transaction,
+    own: OwnAuthority,
+    prepared: Sequence[_Prepared],
+    context: Context,
+    one: Callable[[int, _Prepared], T],
+) -> list[T]:
+    """Do one thing to each shipment that the ledger allows; all or nothing."""
     own.checkpoints.guard(tx)
     with_facts = replace(context, facts=LedgerFacts(tx))
-    issued, refusals = [], []
+    done: list[T] = []
+    refusals: list[RefusedError] = []
     for index, item in enumerate(prepared):
         findings = judge_with_ledger(item.draft, with_facts, PASSED).findings or _exceeded(
             item.sources, with_facts
@@ -195,10 +245,33 @@ def _record(
         if findings:
             refusals.append(_placed(findings, index, item.draft.body))
         elif not refusals:
-            issued.append(_sign(tx, own, item, officer))
+            try:
+                done.append(one(index, item))
+            except RefusedError as refusal:
+                refusals.append(refusal)
     if refusals:
         raise RefusedShipmentsError(refusals)
-    return issued
+    return done
+
+
+def _of_draft(
+    tx: Transaction, own: OwnAuthority, item: _Prepared, officer: Officer
+) -> list[Finding]:
+    """KP-N-001 to KP-N-003: a draft of this number is open, and another officer's where it must be."""
+    number = item.draft.body["number"]
+    held = drafts.by_number(tx, number)
+    four_eyes = own.config.policy.four_eyes
+    if held is None:
+        detail = f"four eyes: {number} has no draft; see kpnode draft"
+        return [finding("KP-N-003", "/number", detail)] if four_eyes else []
+    if held.state not in (drafts.DRAFT, drafts.INSPECTED):
+        return [finding("KP-N-001", "/number", f"the draft of {number} is {held.state}")]
+    if held.shipment != item.shipment:
+        return [finding("KP-N-001", "/number", f"{number} is reserved for another shipment")]
+    if four_eyes and (None in (held.officer, officer.officer) or held.officer == officer.officer):
+        detail = f"four eyes: drafted by {held.officer or 'nobody named'}, issued by {officer.officer or 'nobody named'}"
+        return [finding("KP-N-003", "/number", detail)]
+    return []
 
 
 def _exceeded(sources: Sequence[Mapping[str, Any]], context: Context) -> list[Finding]:

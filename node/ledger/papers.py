@@ -1,0 +1,45 @@
+"""Certificates that came on paper only: presented here before, or without, their document."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from node.ledger.database import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """A certificate presented on paper, whose document is not here."""
+
+    number: str
+    authority: str
+    doc_id: str
+
+
+def enter(tx: Transaction, doc_id: str, body: Mapping[str, Any]) -> None:
+    """Bring the list up to a record that has no certificate to answer."""
+    if body["act"] == "presentation":
+        tx.execute(
+            "INSERT INTO papers (number, authority, doc_id) VALUES (?, ?, ?)",
+            (body["number"], body["from"], doc_id),
+        )
+
+
+def presented(tx: Transaction, number: str) -> bool:
+    """Whether a certificate was presented on paper before its document came."""
+    row = tx.execute("SELECT 1 FROM papers WHERE number = ?", (number,)).fetchone()
+    return row is not None
+
+
+def without_document(tx: Transaction) -> list[Paper]:
+    """Papers whose document has not come yet, by number."""
+    rows = tx.execute(
+        "SELECT number, authority, doc_id FROM papers "
+        "WHERE number NOT IN (SELECT number FROM certificates) ORDER BY number"
+    )
+    return [Paper(*row) for row in rows]
+
+
+def forget(tx: Transaction) -> None:
+    """Before the log is folded again."""
+    tx.execute("DELETE FROM papers")
