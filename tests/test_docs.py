@@ -122,11 +122,11 @@ def test_the_tutorial_runs_as_it_stands(tmp_path: Path) -> None:
 
 
 def test_the_life_of_a_certificate_is_drawn_from_the_table_of_states() -> None:
-    from node.domain.states import EXPORTER, IMPORTER, MEANINGS, TRANSITIONS, diagram
+    from node.domain.states import DRAFTING, EXPORTER, IMPORTER, MEANINGS, TRANSITIONS, diagram
 
     text = (ROOT / "docs" / "explanation" / "life-of-a-certificate.md").read_text("utf-8")
 
-    for side in (EXPORTER, IMPORTER):
+    for side in (DRAFTING, EXPORTER, IMPORTER):
         assert f"```mermaid\n{diagram(side)}\n```" in text
     for change in TRANSITIONS:
         becomes = change.target or "as it was"

@@ -45,7 +45,7 @@ class TestDrafts:
     def test_a_draft_is_inspected_and_issued(self, ru: OwnAuthority) -> None:
         assert draft(ru, shipments(), ONE) == [NUMBER]
         inspect_export(ru, NUMBER, ONE, found={"parcels": 3}, place="Moscow")
-        assert [d.state for d in ru.ledger.read(drafts.listed)] == ["inspected"]
+        assert [d.state for d in ru.ledger.read(drafts.listed)] == ["inspected before export"]
 
         made = issue_draft(ru, NUMBER, TWO)
 

@@ -59,13 +59,16 @@ def show(output: Output, number: str) -> None:
 
         def query(tx: Any) -> Any:
             found = certificates.by_number(tx, number) or certificates.by_doc_id(tx, number)
-            return (found, certificates.timeline(tx, found)) if found else None
+            if found is None:
+                return None
+            events = certificates.timeline(tx, found)
+            return found, events, certificates.open_items(tx, found)
 
         answer = own.ledger.read(query)
         name, day = own.name, day_of(own, own.clock.now()).isoformat()
     if answer is None:
         raise NotFoundError(f"no certificate {number} is held here")
-    held, events = answer
+    held, events, open_items = answer
     at_peer = held.side == "importer" or held.outcome in ("accepted", "duplicate")
     steps = allowed(held.side, held.state)
     result = {
@@ -83,6 +86,10 @@ def show(output: Output, number: str) -> None:
                 "detail": _detail(e),
             }
             for e in events
+        ],
+        "open": [
+            {"sent": i.sent, "document": i.document, "code": i.code, "detail": i.detail}
+            for i in open_items
         ],
         "next": [{"event": step.event, "who": step.who} for step in steps],
         "body": held.body,
@@ -104,6 +111,10 @@ def show(output: Output, number: str) -> None:
             f"{iso(e.at)}  {e.what:<24} {e.who}{_dash(_detail(e))}\n"
             f"{'':22}{e.document}{_dash(e.state and f'then {e.state}')}"
             for e in events
+        ),
+        *(
+            f"OPEN  {'refused there' if i.sent else 'refused here'}: {i.document} {i.code}: {i.detail}"
+            for i in open_items
         ),
         "",
         "next: " + (", ".join(f"{s.event} ({s.who})" for s in steps) or "nothing more"),

@@ -7,6 +7,8 @@ import click
 from node.cli.acting import read_json
 from node.cli.output import Output, command, finishing, read_file
 
+INSPECTED = "inspected before export"
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -88,7 +90,7 @@ def inspect(
     with finishing():
         with open_node(output.home) as own:
             inspect_export(own, number, Officer(office, officer), found=details, place=place)
-        output.result({"number": number, "state": "inspected"}, f"{number}  inspected")
+        output.result({"number": number, "state": INSPECTED}, f"{number}  {INSPECTED}")
 
 
 @command()

@@ -34,6 +34,7 @@ def present(
     Where the document has not come, name the issuer with --from; the document is presented already
     when it comes.
     """
+    from node.domain.states import ON_PAPER
     from node.office.goods import present_paper, record
     from node.office.officer import Officer
     from node.wiring import open_node
@@ -47,7 +48,7 @@ def present(
             else:
                 doc_id = present_paper(own, number, who, issuer=issuer, paper=paper)
                 told = {"number": number, "doc_id": doc_id, "to": own.name,
-                        "state": "presented without announcement"}  # fmt: skip
+                        "state": ON_PAPER}  # fmt: skip
         output.result(told, f"{number}  {told['state']}\ndocument  {told['doc_id']}")
 
 

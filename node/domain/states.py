@@ -9,10 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+DRAFTING = "drafting"
 EXPORTER = "exporter"
 IMPORTER = "importer"
 
 MEANINGS: dict[str, str] = {
+    # Drafting, at the exporter
+    "draft": "number reserved, nothing issued yet",
+    "inspected before export": "drafted goods were inspected; to be issued or withdrawn",
+    "withdrawn": "the draft was given up; its number is void",
     # Exporter
     "issued": "signed and queued; no receipt yet",
     "sealed": "goods and certificate sealed; no receipt yet",
@@ -23,6 +28,7 @@ MEANINGS: dict[str, str] = {
     "lapsed": "the goods came back; the certificate is no longer good",
     # Importer
     "announced": "certificate held; goods not yet here",
+    "presented without announcement": "the paper is here, its document is not",
     "presented": "goods and paper are here",
     "inspected": "goods were inspected",
     "admitted": "arrival confirmed to the exporter",
@@ -51,7 +57,7 @@ class Transition:
     """What an event does to a certificate on one side.
 
     Attributes:
-        side: ``exporter`` or ``importer``.
+        side: ``drafting``, ``exporter`` or ``importer``.
         sources: The states it is allowed in.
         event: See `event_of`.
         target: The state it leads to; None leaves the state as it is.
@@ -73,6 +79,10 @@ _OPEN_HERE = (*_ARRIVING, "disputed", "contested", "consented", "held")
 _X, _I, _PEER = "exporting authority", "importing authority", "the importer's node"
 
 TRANSITIONS: tuple[Transition, ...] = (
+    # Drafting
+    Transition(DRAFTING, ("draft", "inspected before export"), "record:export-inspection", "inspected before export", _X, "KP-N-002"),
+    Transition(DRAFTING, ("draft", "inspected before export"), "record:withdrawal", "withdrawn", _X, "KP-N-002"),
+    Transition(DRAFTING, ("draft", "inspected before export"), "certificate", "issued", _X, "KP-N-002"),
     # Exporter
     Transition(EXPORTER, ("issued", "sealed"), "record:sealing", "sealed", _X, "KP-L-001"),
     Transition(EXPORTER, ("delivered", "refused"), "record:sealing", None, _X, "KP-L-001"),
@@ -89,6 +99,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(EXPORTER, ("return ordered",), "return", "lapsed", _X, "KP-L-007"),
     *(Transition(EXPORTER, (*_SENT, "disputed", "contested"), f"revocation:{reason}", reason, _X, "KP-L-008") for reason in REVOKED),
     # Importer
+    Transition(IMPORTER, ("presented without announcement",), "certificate", "presented", _X, "KP-L-009"),
     Transition(IMPORTER, ("announced",), "record:presentation", "presented", _I, "KP-L-009"),
     Transition(IMPORTER, ("presented", "inspected"), "record:inspection", "inspected", _I, "KP-L-010"),
     Transition(IMPORTER, _ARRIVING, "confirmation:as-issued", "admitted", _I, "KP-F-002"),
@@ -112,9 +123,9 @@ _BY_STATE: dict[tuple[str, str, str], Transition] = {
 }
 _RULE_OF: dict[tuple[str, str], str] = {(t.side, t.event): t.rule for t in TRANSITIONS}
 
-PRESENTED = "presented"
-FIRST = {EXPORTER: "issued", IMPORTER: "announced"}
-"""The state of a certificate when it enters the log."""
+ON_PAPER = "presented without announcement"
+FIRST = {DRAFTING: "draft", EXPORTER: "issued", IMPORTER: "announced"}
+"""The state of a draft or certificate when it enters the log."""
 
 _QUALIFIER = {
     "confirmation": "result",
@@ -148,7 +159,8 @@ def allowed(side: str, state: str) -> list[Transition]:
 
 def diagram(side: str) -> str:
     """The states of a side as a Mermaid diagram."""
-    lines = ["stateDiagram-v2", f"    [*] --> {_node(FIRST[side])}"]
+    starts = [FIRST[side], *([ON_PAPER] if side == IMPORTER else [])]
+    lines = ["stateDiagram-v2", *(f"    [*] --> {_node(start)}" for start in starts)]
     for change in TRANSITIONS:
         if change.side == side and change.target is not None:
             label = change.event.replace(":", " ")

@@ -17,7 +17,7 @@ from node.domain.facts import HeldCertificate
 from node.domain.kinds import CERTIFICATE, KINDS, RECORD
 from node.domain.states import EXPORTER, IMPORTER
 from node.ids import Authority, DocId, participant_of
-from node.ledger import drafts, entries, papers
+from node.ledger import drafts, entries, papers, streams
 from node.ledger.database import Transaction
 
 
@@ -64,6 +64,23 @@ class Event:
     state: str
     who: str
     body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenItem:
+    """A document on a certificate that one side has and the other side's node has refused.
+
+    Attributes:
+        sent: Whether this authority sent it; else it came from the peer and was refused here.
+        document: Its doc id.
+        code: Why it was refused.
+        detail: In words.
+    """
+
+    sent: bool
+    document: str
+    code: str
+    detail: str
 
 
 _SELECT = (
@@ -141,7 +158,10 @@ def enter(
         if side == EXPORTER:
             drafts.issued(tx, number)
         elif papers.presented(tx, number):
-            first = states.PRESENTED  # the paper came before the document
+            change = states.transition(IMPORTER, states.ON_PAPER, kind)
+            assert change is not None
+            assert change.target is not None
+            first = change.target
         tx.execute(
             "INSERT INTO certificates (participant, number, doc_id, side, peer, state) "
             "VALUES (?, ?, ?, ?, ?, ?)",
@@ -252,6 +272,34 @@ def timeline(tx: Transaction, certificate: Certificate) -> list[Event]:
     ]
     later = sorted([*receipts, *_answers(tx, certificate.doc_id)], key=lambda event: event.at)
     return [first, *later]
+
+
+def open_items(tx: Transaction, certificate: Certificate) -> list[OpenItem]:
+    """Where the two sides differ: what was refused there, and what was refused here."""
+    refused_there = tx.execute(
+        "SELECT o.doc_id, o.errors FROM life l JOIN outcomes o ON o.doc_id = l.doc_id "
+        "WHERE l.certificate = ? AND o.peer = ? AND o.outcome = 'rejected' ORDER BY l.idx",
+        (certificate.doc_id, certificate.peer),
+    )
+    items = [_open_item(True, row["doc_id"], json.loads(row["errors"])) for row in refused_there]
+    items.extend(
+        _open_item(False, kept.doc_id, kept.errors)
+        for kept in streams.quarantined(tx, certificate.peer)
+        if kept.jws is not None and _answers_certificate(kept.jws, certificate.doc_id)
+    )
+    return items
+
+
+def _open_item(sent: bool, document: str, errors: list[dict[str, Any]]) -> OpenItem:
+    return OpenItem(sent, document, errors[0]["code"], errors[0]["detail"])
+
+
+def _answers_certificate(jws: bytes, doc_id: str) -> bool:
+    try:
+        references = entries.claims(jws).get("re")
+    except (ValueError, IndexError, AttributeError):
+        return False  # what does not even parse answers nothing
+    return isinstance(references, list) and references[:1] == [doc_id]
 
 
 def _answers(tx: Transaction, certificate: str) -> list[Event]:

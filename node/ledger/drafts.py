@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from node import base64url, strict_json
+from node.domain import states
+from node.domain.states import DRAFTING
 from node.ledger import entries
 from node.ledger.database import Transaction
-
-DRAFT, INSPECTED, ISSUED, WITHDRAWN = "draft", "inspected", "issued", "withdrawn"
-_NEXT = {"draft": DRAFT, "export-inspection": INSPECTED, "withdrawal": WITHDRAWN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +16,7 @@ class Draft:
     """A number that is or was reserved.
 
     Attributes:
+        state: A state of `node.domain.states`.
         officer: Who drafted, if he was named.
         shipment: As it was handed in.
     """
@@ -27,25 +27,38 @@ class Draft:
     officer: str | None
     shipment: Mapping[str, Any]
 
+    @property
+    def open(self) -> bool:
+        """Whether it can still be issued or withdrawn."""
+        return bool(states.allowed(DRAFTING, self.state))
+
 
 def enter(tx: Transaction, doc_id: str, body: Mapping[str, Any]) -> bool:
     """Bring drafts up to a record; False if it is about something else."""
-    act, number = body["act"], body["number"]
-    if act not in _NEXT:
-        return False
-    if act == "draft":
+    if body["act"] == "draft":
         tx.execute(
             "INSERT INTO drafts (number, doc_id, state, officer) VALUES (?, ?, ?, ?)",
-            (number, doc_id, DRAFT, body["by"].get("officer")),
+            (body["number"], doc_id, states.FIRST[DRAFTING], body["by"].get("officer")),
         )
-    else:
-        tx.execute("UPDATE drafts SET state = ? WHERE number = ?", (_NEXT[act], number))
+        return True
+    event = states.event_of("record", body)
+    if states.rule_of(DRAFTING, event) is None:
+        return False
+    _change(tx, body["number"], event)
     return True
 
 
 def issued(tx: Transaction, number: str) -> None:
-    """A certificate with this number has entered the log."""
-    tx.execute("UPDATE drafts SET state = ? WHERE number = ?", (ISSUED, number))
+    """A certificate with this number has entered the log, with or without a draft."""
+    _change(tx, number, "certificate")
+
+
+def _change(tx: Transaction, number: str, event: str) -> None:
+    row = tx.execute("SELECT state FROM drafts WHERE number = ?", (number,)).fetchone()
+    if row is not None:
+        change = states.transition(DRAFTING, row["state"], event)
+        assert change is not None, f"rules allow {event} of a draft that is {row['state']}"
+        tx.execute("UPDATE drafts SET state = ? WHERE number = ?", (change.target, number))
 
 
 def by_number(tx: Transaction, number: str) -> Draft | None:
@@ -56,10 +69,8 @@ def by_number(tx: Transaction, number: str) -> Draft | None:
 
 def listed(tx: Transaction) -> list[Draft]:
     """Drafts that wait for a decision, by number."""
-    rows = tx.execute(
-        "SELECT * FROM drafts WHERE state IN (?, ?) ORDER BY number", (DRAFT, INSPECTED)
-    )
-    return [_draft(tx, row) for row in rows.fetchall()]
+    rows = tx.execute("SELECT * FROM drafts ORDER BY number").fetchall()
+    return [_draft(tx, row) for row in rows if states.allowed(DRAFTING, row["state"])]
 
 
 def forget(tx: Transaction) -> None:

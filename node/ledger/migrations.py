@@ -98,8 +98,7 @@ def _ledger(db: Database) -> None:
           PRIMARY KEY (certificate, idx)) STRICT, WITHOUT ROWID;
         CREATE TABLE drafts (
           number TEXT PRIMARY KEY, doc_id TEXT NOT NULL,
-          state TEXT NOT NULL CHECK (state IN ('draft', 'inspected', 'issued', 'withdrawn')),
-          officer TEXT) STRICT;
+          state TEXT NOT NULL, officer TEXT) STRICT;
         CREATE TABLE papers (
           number TEXT PRIMARY KEY, authority TEXT NOT NULL, doc_id TEXT NOT NULL) STRICT;
         CREATE TABLE re_exports (

@@ -105,6 +105,6 @@ def _not_open(tx: Transaction, number: str) -> Finding | None:
     held = drafts.by_number(tx, number)
     if held is None:
         raise NotFoundError(f"no draft {number}; see kpnode draft list")
-    if held.state not in (drafts.DRAFT, drafts.INSPECTED):
+    if not held.open:
         return finding("KP-N-002", "/number", f"the draft of {number} is {held.state}")
     return None

@@ -264,7 +264,7 @@ def _of_draft(
     if held is None:
         detail = f"four eyes: {number} has no draft; see kpnode draft"
         return [finding("KP-N-003", "/number", detail)] if four_eyes else []
-    if held.state not in (drafts.DRAFT, drafts.INSPECTED):
+    if not held.open:
         return [finding("KP-N-001", "/number", f"the draft of {number} is {held.state}")]
     if held.shipment != item.shipment:
         return [finding("KP-N-001", "/number", f"{number} is reserved for another shipment")]
