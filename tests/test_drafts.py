@@ -25,7 +25,7 @@ from tests.nodes import SetClock, shipments
 from tests.pairs import settle
 from tests.test_cli import errors, result
 from tests.test_ledger import audited
-from tests.test_life import NUMBER, refused, state
+from tests.test_life import NUMBER, refused, state, story
 
 ONE, TWO, NOBODY = Officer("Moscow", "Officer 1"), Officer("Moscow", "Officer 2"), Officer()
 
@@ -172,6 +172,7 @@ class TestPaper:
         settle(ru, be)
 
         assert state(be) == "presented"
+        assert story(be) == ["record:presentation", "received"]
         assert be.ledger.read(papers.without_document) == []
         be.ledger.write(lambda tx: certificates.rebuild(tx, be.name))
         assert state(be) == "presented"

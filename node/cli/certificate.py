@@ -117,7 +117,7 @@ def show(output: Output, number: str) -> None:
             for i in open_items
         ),
         "",
-        "next: " + (", ".join(f"{s.event} ({s.who})" for s in steps) or "nothing more"),
+        "next: " + (", ".join(dict.fromkeys(map(_step, steps))) or "nothing more"),
     ]
     output.result(result, "\n".join(lines))
 
@@ -144,6 +144,12 @@ def _detail(event: Any) -> str:
 
 def _dash(text: str) -> str:
     return f" - {text}" if text else ""
+
+
+def _step(step: Any) -> str:
+    """A next step for people: a revocation is one, whatever its reason."""
+    kind = step.event.partition(":")[0]
+    return f"{kind if kind == 'revocation' else step.event} ({step.who})"
 
 
 def _attention(held: Any, day: str) -> str | None:

@@ -7,7 +7,7 @@ beside it and changes no stored state.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import islice
 from typing import Any
@@ -19,6 +19,12 @@ from node.domain.states import EXPORTER, IMPORTER
 from node.ids import Authority, DocId, participant_of
 from node.ledger import drafts, entries, papers, streams
 from node.ledger.database import Transaction
+
+_PAPER_MET = states.transition(IMPORTER, states.ON_PAPER, CERTIFICATE.name)
+assert _PAPER_MET is not None
+assert _PAPER_MET.target is not None
+PRESENTED = _PAPER_MET.target
+"""What a document becomes whose paper came before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +163,8 @@ def enter(
         first = states.FIRST[side]
         if side == EXPORTER:
             drafts.issued(tx, number)
-        elif papers.presented(tx, number):
-            change = states.transition(IMPORTER, states.ON_PAPER, kind)
-            assert change is not None
-            assert change.target is not None
-            first = change.target
+        elif papers.record_of(tx, number):
+            first = PRESENTED
         tx.execute(
             "INSERT INTO certificates (participant, number, doc_id, side, peer, state) "
             "VALUES (?, ?, ?, ?, ?, ?)",
@@ -270,6 +273,11 @@ def timeline(tx: Transaction, certificate: Certificate) -> list[Event]:
             (certificate.doc_id, certificate.peer),
         )
     ]
+    paper = papers.record_of(tx, certificate.number) if certificate.side == IMPORTER else None
+    if paper is not None:
+        early = _event(tx, paper, "record:presentation", states.ON_PAPER)
+        first = replace(first, state=PRESENTED)
+        return [early, first, *_answers(tx, certificate.doc_id)]
     later = sorted([*receipts, *_answers(tx, certificate.doc_id)], key=lambda event: event.at)
     return [first, *later]
 
@@ -300,6 +308,16 @@ def _answers_certificate(jws: bytes, doc_id: str) -> bool:
     except (ValueError, IndexError, AttributeError):
         return False  # what does not even parse answers nothing
     return isinstance(references, list) and references[:1] == [doc_id]
+
+
+def _event(tx: Transaction, doc_id: str, what: str, state: str) -> Event:
+    jws = entries.document(tx, doc_id)
+    assert jws is not None
+    row = tx.execute("SELECT recorded_at FROM entries WHERE doc_id = ?", (doc_id,)).fetchone()
+    claims = entries.claims(jws)
+    return Event(
+        row["recorded_at"], what, doc_id, state, _who(RECORD.speaker, claims), claims["body"]
+    )
 
 
 def _answers(tx: Transaction, certificate: str) -> list[Event]:

@@ -25,10 +25,10 @@ def enter(tx: Transaction, doc_id: str, body: Mapping[str, Any]) -> None:
         )
 
 
-def presented(tx: Transaction, number: str) -> bool:
-    """Whether a certificate was presented on paper before its document came."""
-    row = tx.execute("SELECT 1 FROM papers WHERE number = ?", (number,)).fetchone()
-    return row is not None
+def record_of(tx: Transaction, number: str) -> str | None:
+    """The doc id of the record that a certificate was presented on paper, if it was."""
+    row = tx.execute("SELECT doc_id FROM papers WHERE number = ?", (number,)).fetchone()
+    return None if row is None else str(row["doc_id"])
 
 
 def without_document(tx: Transaction) -> list[Paper]:

@@ -38,7 +38,7 @@ def present_paper(
     """
 
     def refuse_if(tx: Transaction, day: date) -> list[Finding]:
-        if certificates.by_number(tx, number) or papers.presented(tx, number):
+        if certificates.by_number(tx, number) or papers.record_of(tx, number):
             return [finding("KP-L-009", "/number", f"{number} is here already")]
         if not profile(participant_of(issuer) or "", day).fits(number):
             return [finding("KP-C-001", "/number", f"{number} has not the form of {issuer}")]
