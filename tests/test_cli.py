@@ -633,7 +633,7 @@ class TestLife:
         result("--home", ru, "revoke", "RU00010118", "--reason", "lost")
         before = result("--home", ru, "certificate", "list")
 
-        assert result("--home", ru, "ledger", "rebuild") == {"documents": 3}
+        assert result("--home", ru, "ledger", "rebuild") == {"documents": 4}
 
         assert result("--home", ru, "certificate", "list") == before
 

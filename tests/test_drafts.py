@@ -15,6 +15,7 @@ from node.authority import OwnAuthority
 from node.config import Policy
 from node.errors import NotFoundError, RefusedError, RefusedShipmentsError
 from node.ledger import acts, certificates, drafts, entries, papers
+from node.ledger.rebuild import rebuild
 from node.office.confirm import confirm
 from node.office.draft import draft, inspect_export, issue_draft, withdraw
 from node.office.goods import note_transit, present_paper, record
@@ -123,16 +124,30 @@ class TestDrafts:
         issue_draft(ru, shipments(start=1)[0]["number"], TWO)
         before = ru.ledger.read(_drafts)
 
-        ru.ledger.write(lambda tx: certificates.rebuild(tx, ru.name))
+        ru.ledger.write(lambda tx: rebuild(tx, ru.name))
 
         assert ru.ledger.read(_drafts) == before
         assert sorted(s for _, s in before) == ["draft", "issued", "withdrawn"]
+
+    def test_re_exports_are_counted_from_the_log(self, be: OwnAuthority) -> None:
+        (shipment,) = shipments("EU-BE", "RU", start=1)  # three sources
+        issue(be, [shipment], ONE)
+        before = be.ledger.read(_re_exports)
+
+        be.ledger.write(lambda tx: rebuild(tx, be.name))
+
+        assert be.ledger.read(_re_exports) == before
+        assert len(before) == 3
 
 
 def _drafts(tx: Any) -> list[tuple[str, str]]:
     numbers = [s["number"] for s in shipments(count=3)]
     found = [drafts.by_number(tx, n) for n in numbers]
     return [(d.number, d.state) for d in found if d]
+
+
+def _re_exports(tx: Any) -> list[Any]:
+    return sorted(map(tuple, tx.execute("SELECT * FROM re_exports").fetchall()))
 
 
 class TestFourEyes:
@@ -174,7 +189,7 @@ class TestPaper:
         assert state(be) == "presented"
         assert story(be) == ["record:presentation", "received"]
         assert be.ledger.read(papers.without_document) == []
-        be.ledger.write(lambda tx: certificates.rebuild(tx, be.name))
+        be.ledger.write(lambda tx: rebuild(tx, be.name))
         assert state(be) == "presented"
 
     def test_it_is_presented_once(self, ru: OwnAuthority, be: OwnAuthority) -> None:

@@ -22,6 +22,7 @@ from node.domain.states import (
 )
 from node.errors import NotFoundError, RefusedError
 from node.ledger import certificates, entries
+from node.ledger.rebuild import rebuild
 from node.office import dispute as disputes
 from node.office import returning
 from node.office.confirm import confirm
@@ -281,6 +282,31 @@ def _body(own: OwnAuthority) -> Any:
     return own.ledger.read(lambda tx: certificates.by_number(tx, NUMBER)).body  # type: ignore[union-attr]
 
 
+def test_verify_tells_what_the_ledger_knows(pair: Pair) -> None:
+    from datetime import date
+
+    from node.office.verify import Standing, ask_ledger
+
+    ru, be = pair
+    day = ru.clock.now().date()
+    ids = [
+        ru.ledger.read(lambda tx, n=s["number"]: certificates.by_number(tx, n)).doc_id  # type: ignore[union-attr]
+        for s in shipments(count=2)
+    ]
+
+    def standing(own: OwnAuthority, doc_id: str, at: date = day) -> Standing:
+        return own.ledger.read(lambda tx: ask_ledger(tx, doc_id, at))
+
+    assert standing(be, ids[0]) == Standing(current=True, matches=None)
+    disputes.dispute(be, NUMBER, OFFICER, reason="less", proposed=FOUND)
+    assert standing(be, ids[0]) == Standing(current=True, matches=False)
+    confirm(be, [shipments(start=1)[0]["number"]], OFFICER)
+    assert standing(be, ids[1], date(2999, 1, 1)) == Standing(current=True, matches=True)
+    settle(ru, be)
+    revoke(ru, NUMBER, OFFICER, reason="stolen")
+    assert standing(ru, ids[0]) == Standing(current=False, matches=None)
+
+
 class TestRefusals:
     def test_an_amendment_needs_consent(self, pair: Pair) -> None:
         ru, be = pair
@@ -500,9 +526,7 @@ class TwoAuthorities(RuleBasedStateMachine):
             return
         for own in (self.ru, self.be):
             before = own.ledger.read(_states)
-            after = own.ledger.write(
-                lambda tx, own=own: (certificates.rebuild(tx, own.name), _states(tx))[1]
-            )
+            after = own.ledger.write(lambda tx, own=own: (rebuild(tx, own.name), _states(tx))[1])
             assert before == after
 
     def teardown(self) -> None:
@@ -522,8 +546,9 @@ class TwoAuthorities(RuleBasedStateMachine):
         self.stack.close()
 
 
-def _states(tx: Any) -> list[tuple[str, str]]:
-    return [(c.number, c.state) for c in certificates.listed(tx, None, None, "", 100)]
+def _states(tx: Any) -> list[Any]:
+    tables = ("certificates", "life", "re_exports", "outcomes", "drafts", "papers")
+    return [sorted(map(tuple, tx.execute(f"SELECT * FROM {table}").fetchall())) for table in tables]
 
 
 TestTwoAuthorities = TwoAuthorities.TestCase

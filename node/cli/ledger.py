@@ -95,12 +95,12 @@ def verify(output: Output) -> None:
 
 @command()
 def rebuild(output: Output) -> None:
-    """Make the states of all certificates again, from the log alone."""
-    from node.ledger import certificates
+    """Make all read models again, from the log and the receipts that are held."""
+    from node.ledger.rebuild import rebuild as again
     from node.wiring import open_node
 
     with open_node(output.home, signing=False) as own:
-        count = own.ledger.write(lambda tx: certificates.rebuild(tx, own.name))
+        count = own.ledger.write(lambda tx: again(tx, own.name))
     output.result({"documents": count}, f"rebuilt from {count} documents")
 
 

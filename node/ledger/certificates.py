@@ -1,7 +1,7 @@
 """The certificates as read models, and the facts that rules ask for.
 
 Everything here follows from the log: `enter` is called for each document in the order of its
-entries, and `rebuild` does the same from the start. What a receipt says of a certificate is read
+entries, and `node.ledger.rebuild` does the same from the start. What a receipt says of a certificate is read
 beside it and changes no stored state.
 """
 
@@ -12,6 +12,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
+from node import base64url
 from node.domain import states
 from node.domain.facts import HeldCertificate
 from node.domain.kinds import CERTIFICATE, KINDS, RECORD
@@ -172,25 +173,18 @@ def enter(
         )
     elif kind == RECORD.name and not claims.get("re"):
         body = claims["body"]
-        if not drafts.enter(tx, doc_id, body):
+        if body["act"] == "sources":
+            _use_sources(tx, body)
+        elif not drafts.enter(tx, doc_id, body):
             papers.enter(tx, doc_id, body)
     elif claims.get("re"):
         _apply(tx, claims["re"][0], states.event_of(kind, claims["body"]), doc_id, index)
 
 
-def rebuild(tx: Transaction, own: str) -> int:
-    """Forget the states and fold the log again; returns how many documents took part."""
-    drafts.forget(tx)
-    papers.forget(tx)
-    tx.execute("DELETE FROM life")
-    tx.execute("DELETE FROM certificates")
-    count = 0
-    for entry in entries.walk(tx):
-        kind = KINDS[entry.typ]
-        if entry.jws is not None and kind.speaker:
-            enter(tx, kind.name, entry.doc_id, entries.claims(entry.jws), entry.index, own)
-            count += 1
-    return count
+def forget(tx: Transaction) -> None:
+    """Before the log is folded again."""
+    for table in ("life", "certificates", "re_exports"):
+        tx.execute(f"DELETE FROM {table}")
 
 
 def _apply(tx: Transaction, certificate: str, event: str, doc_id: str, index: int) -> None:
@@ -208,15 +202,16 @@ def _apply(tx: Transaction, certificate: str, event: str, doc_id: str, index: in
     )
 
 
-def use_source(tx: Transaction, number: str, carats: Decimal, used_by: str) -> None:
-    """Note that a re-export took carats out of a certificate, once more if it did already."""
-    row = tx.execute(
-        "SELECT carats FROM re_exports WHERE number = ? AND used_by = ?", (number, used_by)
-    ).fetchone()
-    total = carats + (Decimal(row["carats"]) if row is not None else 0)
-    tx.execute(
-        "INSERT OR REPLACE INTO re_exports (number, carats, used_by) VALUES (?, ?, ?)",
-        (number, str(total), used_by),
+def _use_sources(tx: Transaction, body: Mapping[str, Any]) -> None:
+    """Note how much a re-export took out of each certificate it came from."""
+    disclosed = json.loads(base64url.decode(body["disclosure"]))
+    taken: dict[str, Decimal] = {}
+    for source in disclosed["source_certificates"]:
+        number = source["number"]
+        taken[number] = taken.get(number, Decimal(0)) + Decimal(source["carats"])
+    tx.executemany(
+        "INSERT INTO re_exports (number, carats, used_by) VALUES (?, ?, ?)",
+        [(number, str(carats), body["number"]) for number, carats in taken.items()],
     )
 
 

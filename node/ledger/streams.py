@@ -132,6 +132,11 @@ def settle(
     )
 
 
+def forget_outcomes(tx: Transaction) -> None:
+    """Before the receipts are read again."""
+    tx.execute("DELETE FROM outcomes")
+
+
 def was_sent(tx: Transaction, peer: str, doc_id: str) -> bool:
     """Whether a document stands in the stream to a peer."""
     row = tx.execute(

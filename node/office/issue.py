@@ -18,7 +18,7 @@ from node.domain.kinds import CERTIFICATE, RECORD
 from node.domain.profiles import profile
 from node.errors import Finding, RefusedError, RefusedShipmentsError, finding
 from node.ids import Authority, participant_of
-from node.ledger import acts, certificates, drafts
+from node.ledger import acts, drafts
 from node.ledger.certificates import LedgerFacts
 from node.ledger.database import Transaction
 from node.office.officer import Officer, day_of
@@ -301,8 +301,6 @@ def _sign(tx: Transaction, own: OwnAuthority, item: _Prepared, officer: Officer)
         own.log(tx, record, RECORD.name, draft.iat)
     signed = own.sign(CERTIFICATE, draft.aud, draft.body, iat=draft.iat)
     own.publish(tx, signed, CERTIFICATE.name, draft.iat)
-    for source in item.sources:
-        certificates.use_source(tx, source["number"], Decimal(source["carats"]), number)
     acts.note(tx, draft.iat, "issue", number, officer.office, officer.officer)
     return Issued(number, signed.doc_id, draft.aud[0])
 

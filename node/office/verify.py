@@ -59,6 +59,8 @@ class Verification:
 
 
 _ADMITTED = ("confirmed", "confirmed as amended", "admitted", "admitted as amended")
+_ENDED = (*REVOKED, "lapsed", "returned", "seized")
+_DIFFERING = ("disputed", "contested", "return ordered", "returned", "lapsed")
 
 Ask = Callable[[str], Standing]
 """What the ledger at hand says of a document id."""
@@ -94,12 +96,12 @@ def ask_ledger(tx: Transaction, doc_id: str, at: date) -> Standing:
     held = by_doc_id(tx, doc_id)
     if held is None:
         return Standing()
-    if held.state in (*REVOKED, "lapsed", "returned", "seized"):
-        return Standing(current=False)
-    confirmed = held.state in _ADMITTED
-    in_time = held.body["issued_on"] <= at.isoformat() <= held.body["expires_on"]
-    issued = held.body["issued_on"] <= at.isoformat()
-    return Standing(current=in_time or (issued and confirmed), matches=True if confirmed else None)
+    day, body = at.isoformat(), held.body
+    admitted, differs = held.state in _ADMITTED, held.state in _DIFFERING
+    current = body["issued_on"] <= day and (admitted or day <= body["expires_on"])
+    if held.state in _ENDED:
+        current = False
+    return Standing(current, matches=True if admitted else False if differs else None)
 
 
 def _verify(line: bytes, ring: KeyRing, now: datetime, ask: Ask | None) -> Verification:
