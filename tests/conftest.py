@@ -4,10 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from node.authority import OwnAuthority
 from tests.nodes import SetClock, make_homes, opened
 from tests.wire import Wire
+
+# A slow machine is no failure: the first example of a clean clone pays for character tables.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
