@@ -1,8 +1,8 @@
 """The certificates as read models, and the facts that rules ask for.
 
 Everything here follows from the log: `enter` is called for each document in the order of its
-entries, and `node.ledger.rebuild` does the same from the start. What a receipt says of a certificate is read
-beside it and changes no stored state.
+entries, and `node.ledger.rebuild` does the same from the start. What a receipt says of a
+certificate is read beside it and changes no stored state.
 """
 
 import json

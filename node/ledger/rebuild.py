@@ -26,7 +26,9 @@ def rebuild(tx: Transaction, own: str) -> int:
             claims = entries.claims(entry.jws)
             certificates.enter(tx, kind.name, entry.doc_id, claims, entry.index, own)
             count += 1
-    held = tx.execute("SELECT peer, jws, at FROM receipts WHERE direction = 'held' ORDER BY at")
+    held = tx.execute(
+        "SELECT peer, jws, at FROM receipts WHERE direction = 'held' ORDER BY at, rowid"
+    )
     for peer, jws, at in held.fetchall():
         body = entries.claims(bytes(jws))["body"]
         receipt = base64url.encode(doc_digest(bytes(jws)))
