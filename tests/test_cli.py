@@ -594,7 +594,7 @@ class TestLife:
             (("inspect", "--found", "-", "--place", "Antwerp", "--attended", "Agent"), "inspected"),
             (("send-to-laboratory", "--technical-number", "T1", "--reason", "origin", "--consignee", "L"), "at the laboratory"),
             (("take-back",), "presented"),
-            (("hold", "--reason", "seals", "--case", "1"), "held"),
+            (("hold", "--reason", "seals", "--case", "1"), "held, presented"),
             (("release", "--reason", "explained"), "presented"),
             (("dispute", "--reason", "one more", "--proposed", "-"), "disputed"),
             (("order-return", "--technical-number", "T2", "--reason", "no", "--consulted", "RU", "--consulted-on", "2026-11-24", "--seal", "S1"), "return ordered"),

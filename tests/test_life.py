@@ -18,6 +18,7 @@ from node.domain.states import (
     ON_PAPER,
     REVOKED,
     TRANSITIONS,
+    on_hold,
     transition,
 )
 from node.errors import NotFoundError, RefusedError
@@ -307,6 +308,76 @@ def test_verify_tells_what_the_ledger_knows(pair: Pair) -> None:
     assert standing(ru, ids[0]) == Standing(current=False, matches=None)
 
 
+class TestHolding:
+    """What is decided while goods are held is not lost, and a release leads back."""
+
+    def test_a_dispute_outlasts_a_hold(self, ru: OwnAuthority, be: OwnAuthority) -> None:
+        issue(ru, shipments(), OFFICER)
+        settle(ru, be)
+        disputes.dispute(be, NUMBER, OFFICER, reason="x", proposed={"parcels": 99})
+        record(be, "hold", NUMBER, OFFICER, {"reason": "police"})
+        settle(ru, be)
+        disputes.resolve(ru, NUMBER, OFFICER, consent=True, reason="x")
+        settle(ru, be)
+        assert state(be) == "held, consented"
+        assert refused(lambda: confirm(be, [NUMBER], OFFICER)) == ("wrong-state", "KP-F-002")
+        assert refused(lambda: disputes.amend(be, NUMBER, OFFICER)) == ("wrong-state", "KP-L-005")
+
+        record(be, "release", NUMBER, OFFICER, {"reason": "x"})
+        disputes.amend(be, NUMBER, OFFICER)
+        confirm(be, [NUMBER], OFFICER)
+        settle(ru, be)
+
+        assert (state(ru), state(be)) == ("confirmed as amended", "admitted as amended")
+
+    @pytest.mark.parametrize("seized_first", [True, False])
+    def test_goods_reported_stolen_are_seized(
+        self, ru: OwnAuthority, be: OwnAuthority, seized_first: bool
+    ) -> None:
+        issue(ru, shipments(), OFFICER)
+        settle(ru, be)
+        if seized_first:
+            record(be, "hold", NUMBER, OFFICER, {"reason": "police"})
+            record(be, "seizure", NUMBER, OFFICER, {"reason": "x", "case": "C"})
+        revoke(ru, NUMBER, OFFICER, reason="stolen")
+        settle(ru, be)
+        if not seized_first:
+            record(be, "seizure", NUMBER, OFFICER, {"reason": "x", "case": "C"})
+
+        assert (state(ru), state(be)) == ("stolen", "seized")
+        assert open_items(ru, NUMBER) == open_items(be, NUMBER) == []
+        assert "revocation:stolen" in story(be)
+
+
+class TestInspection:
+    """What an inspection found is not passed over in silence."""
+
+    @pytest.fixture(autouse=True)
+    def arrived(self, ru: OwnAuthority, be: OwnAuthority) -> None:
+        issue(ru, shipments(), OFFICER)
+        settle(ru, be)
+        record(be, "presentation", NUMBER, OFFICER, {})
+
+    def test_goods_found_otherwise_are_not_confirmed_as_issued(self, be: OwnAuthority) -> None:
+        record(be, "inspection", NUMBER, OFFICER, {"found": {"parcels": 99}, "place": "here"})
+
+        assert refused(lambda: confirm(be, [NUMBER], OFFICER))[1] == "KP-F-003"
+        assert state(be) == "inspected"
+
+    def test_broken_seals_are_not_confirmed(self, be: OwnAuthority) -> None:
+        record(
+            be, "inspection", NUMBER, OFFICER, {"found": {"seals_intact": False}, "place": "here"}
+        )
+
+        assert refused(lambda: confirm(be, [NUMBER], OFFICER))[1] == "KP-F-005"
+
+    def test_the_newest_inspection_counts(self, be: OwnAuthority) -> None:
+        record(be, "inspection", NUMBER, OFFICER, {"found": {"parcels": 99}, "place": "here"})
+        record(be, "inspection", NUMBER, OFFICER, {"found": {}, "place": "counted again"})
+
+        assert confirm(be, [NUMBER, NUMBER], OFFICER)[0].state == "admitted"
+
+
 class TestRefusals:
     def test_an_amendment_needs_consent(self, pair: Pair) -> None:
         ru, be = pair
@@ -439,7 +510,8 @@ class TestTable:
         events = {t.event for t in TRANSITIONS}
 
         for side, states in final.items():
-            assert all(transition(side, s, event) is None for s in states for event in events)
+            changes = [transition(side, s, event) for s in states for event in events]
+            assert {c.target for c in changes if c} <= {None, "seized"}
 
 
 ACTS: dict[str, Callable[[OwnAuthority, str], Any]] = {
@@ -469,16 +541,17 @@ ACTS: dict[str, Callable[[OwnAuthority, str], Any]] = {
 }
 
 AGREE = {
-    ("issued", "announced"), ("delivered", "announced"), ("delivered", "presented"),
-    ("delivered", "inspected"), ("delivered", "held"), ("delivered", "seized"),
-    ("delivered", "at the laboratory"), ("sealed", "announced"), ("confirmed", "admitted"),
-    ("confirmed as amended", "admitted as amended"), ("disputed", "disputed"),
-    ("consented", "consented"), ("contested", "contested"), ("amended", "amended"),
-    ("return ordered", "return ordered"), ("lapsed", "returned"), ("void", "void"),
-    ("lost", "lost"), ("disputed", "held"), ("contested", "held"), ("disputed", "seized"),
-    ("contested", "seized"), ("disputed", "presented"), ("contested", "presented"),
-    ("disputed", "inspected"), ("contested", "inspected"), ("disputed", "at the laboratory"),
-    ("contested", "at the laboratory"),
+    *(("delivered", here) for here in ("announced", "presented", "inspected")),
+    *((there, there) for there in ("disputed", "contested", "consented", "amended")),
+}
+AGREE |= {(there, on_hold(here)) for there, here in AGREE} | {
+    (there, "seized") for there, _ in AGREE
+}
+AGREE |= {
+    ("delivered", "at the laboratory"), ("confirmed", "admitted"),
+    ("confirmed as amended", "admitted as amended"), ("return ordered", "return ordered"),
+    ("lapsed", "returned"), ("void", "void"), ("lost", "lost"), ("void", "seized"),
+    ("lost", "seized"),
 }  # fmt: skip
 """What both sides may show when everything has been delivered and nothing was refused."""
 

@@ -6,7 +6,7 @@ import click
 
 from node.cli.output import Output, command
 from node.clock import iso
-from node.domain.states import MEANINGS, allowed
+from node.domain.states import FAMILIES, MEANINGS, allowed
 
 
 @click.group()
@@ -17,7 +17,7 @@ def certificate() -> None:
 @command(name="list")
 @click.option("--side", type=click.Choice(["exporter", "importer"]), help="Only this side.")
 @click.option("--peer", help="Only with this authority.")
-@click.option("--state", type=click.Choice(sorted(MEANINGS)), help="Only in this state.")
+@click.option("--state", type=click.Choice(FAMILIES), help="Only in this state.")
 @click.option("--after", default="", help="Continue after this number.")
 @click.option("--limit", type=click.IntRange(1, 10000), default=1000, show_default=True)
 def list_(

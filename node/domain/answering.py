@@ -85,10 +85,13 @@ def references(document: Content, context: Context) -> Iterator[Finding]:
     assert context.facts is not None
     event = states.event_of(document.kind, document.body)
     held = context.facts.certificate_by_id(document.re[0]) if document.re else None
+    number = document.body["number"]
+    if held is not None and context.issuing and not _is_for(held.side, event):
+        detail = f"this authority is the {held.side} of {number}; {event} is for the other side"
+        yield finding("KP-F-001", "", detail)
+        return
     if held is None or not _fits(document, held, event):
-        detail = (
-            f"no certificate {document.body['number']} of this pair is held as {_first(document)}"
-        )
+        detail = f"no certificate {number} of this pair is held as {_first(document)}"
         yield finding("KP-F-001", "", detail)
         return
     if states.transition(held.side, held.state, event) is None:
@@ -103,13 +106,19 @@ def references(document: Content, context: Context) -> Iterator[Finding]:
         yield from demands(document, held, context)
 
 
+def _is_for(side: str, event: str) -> bool:
+    """Whether who has a certificate on this side may bring an event about."""
+    answering = ANSWERING.get(event)
+    return answering.side == side if answering else states.rule_of(side, event) is not None
+
+
 def _fits(document: Content, held: HeldCertificate, event: str) -> bool:
     """Whether number and direction are those of the certificate."""
     answering = ANSWERING.get(event)
     if document.body["number"] != held.number:
         return False
     if answering is None:  # a record, of this authority about its own side
-        return states.rule_of(held.side, event) is not None
+        return _is_for(held.side, event)
     ends = (document.iss, document.aud[0])
     expected = (held.iss, held.addressee)
     return ends == (expected if answering.side == EXPORTER else expected[::-1])

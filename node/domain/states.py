@@ -33,7 +33,6 @@ MEANINGS: dict[str, str] = {
     "inspected": "goods were inspected",
     "admitted": "arrival confirmed to the exporter",
     "admitted as amended": "arrival confirmed with the values agreed",
-    "held": "held by a decision of the importing authority",
     "seized": "seized under a case reference",
     "at the laboratory": "sent for scientific examination",
     "returned": "the exporter has the goods back; the certificate has lapsed",
@@ -48,6 +47,20 @@ MEANINGS: dict[str, str] = {
     "lost": "reported lost by the exporter",
     "stolen": "reported stolen by the exporter",
     "cancelled": "cancelled by the exporter",
+}
+_ARRIVING = ("announced", "presented", "inspected")
+HOLDABLE = (*_ARRIVING, "disputed", "contested", "consented", "amended")
+"""States of the importer's side in which goods may be held; a release leads back to them."""
+
+
+def on_hold(state: str) -> str:
+    """The state of goods that are held; what the exporter decides meanwhile is not lost."""
+    return f"held, {state}"
+
+
+HELD = tuple(map(on_hold, HOLDABLE))
+MEANINGS |= {
+    on_hold(state): f"held by the importing authority; {MEANINGS[state]}" for state in HOLDABLE
 }
 REVOKED = ("void", "replaced", "lost", "stolen", "cancelled")
 
@@ -74,8 +87,7 @@ class Transition:
 
 
 _SENT = ("issued", "sealed", "delivered", "refused")
-_ARRIVING = ("announced", "presented", "inspected")
-_OPEN_HERE = (*_ARRIVING, "disputed", "contested", "consented", "held")
+_OPEN_HERE = (*HOLDABLE, *HELD)
 _X, _I, _PEER = "exporting authority", "importing authority", "the importer's node"
 
 TRANSITIONS: tuple[Transition, ...] = (
@@ -89,33 +101,36 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(EXPORTER, ("issued", "sealed", "refused"), "receipt:accepted", "delivered", _PEER, "KP-L-002"),
     Transition(EXPORTER, ("issued", "sealed"), "receipt:rejected", "refused", _PEER, "KP-L-002"),
     Transition(EXPORTER, _SENT, "confirmation:as-issued", "confirmed", _I, "KP-F-002"),
-    Transition(EXPORTER, _SENT, "discrepancy", "disputed", _I, "KP-L-003"),
+    Transition(EXPORTER, (*_SENT, "contested"), "discrepancy", "disputed", _I, "KP-L-003"),
     Transition(EXPORTER, ("disputed",), "resolution:consent", "consented", _X, "KP-L-004"),
     Transition(EXPORTER, ("disputed",), "resolution:refusal", "contested", _X, "KP-L-004"),
     Transition(EXPORTER, ("consented",), "amendment", "amended", _I, "KP-L-005"),
     Transition(EXPORTER, ("amended",), "confirmation:as-amended", "confirmed as amended", _I, "KP-F-002"),
-    Transition(EXPORTER, (*_SENT, "disputed", "contested", "consented"), "technical-certificate:return", "return ordered", _I, "KP-L-006"),
+    Transition(EXPORTER, (*_SENT, "disputed", "contested", "consented", "amended"), "technical-certificate:return", "return ordered", _I, "KP-L-006"),
     Transition(EXPORTER, _SENT, "technical-certificate:scientific", None, _I, "KP-L-006"),
     Transition(EXPORTER, ("return ordered",), "return", "lapsed", _X, "KP-L-007"),
     *(Transition(EXPORTER, (*_SENT, "disputed", "contested"), f"revocation:{reason}", reason, _X, "KP-L-008") for reason in REVOKED),
     # Importer
     Transition(IMPORTER, ("presented without announcement",), "certificate", "presented", _X, "KP-L-009"),
     Transition(IMPORTER, ("announced",), "record:presentation", "presented", _I, "KP-L-009"),
-    Transition(IMPORTER, ("presented", "inspected"), "record:inspection", "inspected", _I, "KP-L-010"),
+    Transition(IMPORTER, _ARRIVING, "record:inspection", "inspected", _I, "KP-L-010"),
     Transition(IMPORTER, _ARRIVING, "confirmation:as-issued", "admitted", _I, "KP-F-002"),
-    Transition(IMPORTER, _ARRIVING, "discrepancy", "disputed", _I, "KP-L-003"),
+    Transition(IMPORTER, (*_ARRIVING, "contested"), "discrepancy", "disputed", _I, "KP-L-003"),
     Transition(IMPORTER, ("disputed",), "resolution:consent", "consented", _X, "KP-L-004"),
     Transition(IMPORTER, ("disputed",), "resolution:refusal", "contested", _X, "KP-L-004"),
+    Transition(IMPORTER, (on_hold("disputed"),), "resolution:consent", on_hold("consented"), _X, "KP-L-004"),
+    Transition(IMPORTER, (on_hold("disputed"),), "resolution:refusal", on_hold("contested"), _X, "KP-L-004"),
     Transition(IMPORTER, ("consented",), "amendment", "amended", _I, "KP-L-005"),
     Transition(IMPORTER, ("amended",), "confirmation:as-amended", "admitted as amended", _I, "KP-F-002"),
     Transition(IMPORTER, _OPEN_HERE, "technical-certificate:return", "return ordered", _I, "KP-L-006"),
     Transition(IMPORTER, ("presented", "inspected"), "technical-certificate:scientific", "at the laboratory", _I, "KP-L-006"),
     Transition(IMPORTER, ("at the laboratory",), "record:laboratory-return", "presented", _I, "KP-L-010"),
     Transition(IMPORTER, ("return ordered",), "return", "returned", _X, "KP-L-007"),
-    Transition(IMPORTER, (*_ARRIVING, "disputed", "contested"), "record:hold", "held", _I, "KP-L-011"),
-    Transition(IMPORTER, ("held",), "record:release", "presented", _I, "KP-L-011"),
-    Transition(IMPORTER, ("held",), "record:seizure", "seized", _I, "KP-L-011"),
+    *(Transition(IMPORTER, (state,), "record:hold", on_hold(state), _I, "KP-L-011") for state in HOLDABLE),
+    *(Transition(IMPORTER, (on_hold(state),), "record:release", state, _I, "KP-L-011") for state in HOLDABLE),
+    Transition(IMPORTER, (*HELD, *REVOKED), "record:seizure", "seized", _I, "KP-L-011"),
     *(Transition(IMPORTER, (*_OPEN_HERE, "at the laboratory"), f"revocation:{reason}", reason, _X, "KP-L-008") for reason in REVOKED),
+    *(Transition(IMPORTER, ("seized",), f"revocation:{reason}", None, _X, "KP-L-008") for reason in REVOKED),
 )  # fmt: skip
 
 _BY_STATE: dict[tuple[str, str, str], Transition] = {
@@ -147,6 +162,22 @@ def transition(side: str, state: str, event: str) -> Transition | None:
     return _BY_STATE.get((side, state, event))
 
 
+def family(state: str) -> str:
+    """What a state is listed under: the state itself, or ``held``."""
+    return state.partition(", ")[0]
+
+
+FAMILIES = sorted(
+    {
+        family(state)
+        for t in TRANSITIONS
+        if t.side != DRAFTING
+        for state in (*t.sources, t.target)
+        if state and state != ON_PAPER
+    }
+)
+
+
 def rule_of(side: str, event: str) -> str | None:
     """The rule of an event on a side, or None if it never happens there."""
     return _RULE_OF.get((side, event))
@@ -169,4 +200,4 @@ def diagram(side: str) -> str:
 
 
 def _node(state: str) -> str:
-    return state.replace(" ", "_")
+    return state.replace(", ", "_").replace(" ", "_")

@@ -237,14 +237,14 @@ def listed(
     limit: int,
     state: str | None = None,
 ) -> list[Certificate]:
-    """Certificates by number, after a number; of a side, a peer and a state where given."""
+    """Certificates by number, after a number; of a side, a peer and a family of states."""
     rows = tx.execute(
         f"{_SELECT} WHERE c.number > ? AND (? IS NULL OR c.side = ?) "
         "AND (? IS NULL OR c.peer = ?) ORDER BY c.number",
         (after, side, side, peer, peer),
     )
     found = (_certificate(row) for row in rows)
-    return list(islice((c for c in found if state in (None, c.state)), limit))
+    return list(islice((c for c in found if state in (None, states.family(c.state))), limit))
 
 
 def timeline(tx: Transaction, certificate: Certificate) -> list[Event]:

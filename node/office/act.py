@@ -76,7 +76,7 @@ def perform(
         own: Who acts.
         verb: For the audit trail.
         kind: What is signed.
-        numbers: The certificates.
+        numbers: The certificates; one named twice counts once.
         officer: In whose name.
         make: Makes the body for each.
         names: Kinds whose newest document is named in ``re`` after the certificate.
@@ -91,7 +91,7 @@ def perform(
     return own.ledger.write(
         lambda tx: [
             _one(tx, own, verb, kind, (index, number), officer, make, names, now)
-            for index, number in enumerate(numbers)
+            for index, number in enumerate(dict.fromkeys(numbers))
         ]
     )
 

@@ -15,6 +15,9 @@ from node.office.goods import record
 from node.office.officer import Officer
 from node.schema.validation import check
 
+AMOUNTS = ("lines", "totals")
+"""What the policy's tolerance is about."""
+
 
 def confirm(
     own: OwnAuthority,
@@ -34,7 +37,7 @@ def confirm(
         officer: Who confirms.
         received_on: ``YYYY-MM-DD``; today by default.
         inspection: As in ``schemas/inspection.v1.json``; what it leaves out was found as the
-            certificate says. Figures that differ by more than the policy's tolerance are refused:
+            newest inspection on record has it, else as the certificate says. Figures that differ by more than the policy's tolerance are refused:
             that is a discrepancy. Those within it go on record as an inspection, and the
             confirmation quotes the certificate's.
 
@@ -47,9 +50,11 @@ def confirm(
     if findings := check("inspection.v1", found):
         raise RefusedError(findings)
 
-    for number in numbers:
-        if _tolerated(own, number, found):
-            measured = {name: found.pop(name) for name in ("lines", "totals") if name in found}
+    told: dict[str, dict[str, Any]] = {}
+    for number in dict.fromkeys(numbers):
+        told[number] = _on_record(own, number) | found
+        if _tolerated(own, number, told[number]):
+            measured = {m: told[number].pop(m) for m in AMOUNTS if m in told[number]}
             policy = own.config.policy
             tolerance = {
                 "carats": f"{policy.tolerance_carats:.2f}",
@@ -59,24 +64,39 @@ def confirm(
             record(own, "inspection", number, officer, details)
 
     def make(case: Circumstances) -> dict[str, Any]:
-        held = case.held
+        held, seen = case.held, told[case.held.number]
         if held.side != IMPORTER:
             raise NotFoundError(f"{held.number} is this authority's own; its importer confirms it")
         amended = "amendment" in held.last
         return {
-            **{name: found.get(name, held.figures[name]) for name in FIGURES},
-            "received_on": found.get("received_on", case.today.isoformat()),
+            **{name: seen.get(name, held.figures[name]) for name in FIGURES},
+            "received_on": seen.get("received_on", case.today.isoformat()),
             "result": "as-amended" if amended else "as-issued",
-            "seals_intact": found.get("seals_intact", True),
+            "seals_intact": seen.get("seals_intact", True),
             "confirmed_by": case.by,
         }
 
     return perform(own, "confirm", CONFIRMATION, numbers, officer, make, ("amendment",))
 
 
+def _on_record(own: OwnAuthority, number: str) -> dict[str, Any]:
+    """What the newest inspection found; a tolerated one, and one before an amendment, is settled."""
+
+    def query(tx: Transaction) -> dict[str, Any]:
+        certificate = certificates.by_number(tx, number)
+        if certificate is None:
+            return {}
+        last = certificates.held(tx, certificate).last
+        _, inspection = last.get("record:inspection", ("", {}))
+        settled = "tolerance" in inspection or "amendment" in last
+        return {} if settled else dict(inspection.get("found", {}))
+
+    return own.ledger.read(query)
+
+
 def _tolerated(own: OwnAuthority, number: str, found: Mapping[str, Any]) -> bool:
     """Whether figures found differ from the certificate's, line by line within the policy."""
-    measured = {name: found[name] for name in ("lines", "totals") if name in found}
+    measured = {name: found[name] for name in AMOUNTS if name in found}
 
     def query(tx: Transaction) -> bool:
         certificate = certificates.by_number(tx, number)
