@@ -215,7 +215,7 @@ RULES: dict[str, Rule] = {
     ),
     "KP-L-003": Rule(
         "wrong-state",
-        "A discrepancy is raised while the goods are not admitted, and one at a time.",
+        "A discrepancy is raised while the goods are not admitted, one at a time; after a refusal again.",
         "Order 269 article 8 (1)",
     ),
     "KP-L-004": Rule(
@@ -240,7 +240,7 @@ RULES: dict[str, Rule] = {
     ),
     "KP-L-008": Rule(
         "wrong-state",
-        "A certificate is revoked before its goods are admitted or have come back.",
+        "A certificate is revoked before its goods are admitted or sent back, and no values agreed.",
         "KPCS section II; Canada, Export and Import of Rough Diamonds Act s. 11, 12",
     ),
     "KP-L-009": Rule(
@@ -255,12 +255,13 @@ RULES: dict[str, Rule] = {
     ),
     "KP-L-011": Rule(
         "wrong-state",
-        "Goods are held before they are admitted; what is held is released or seized.",
+        "Goods are held before they are admitted; what is held, or revoked, may be seized.",
         "Order 269 article 18",
     ),
     "KP-L-012": Rule(
         "dates-inconsistent",
-        "A technical certificate is good for sixty days at most, and used while it is.",
+        "A technical certificate is good for sixty days at most, is used while it is, "
+        "and follows a consultation about its certificate.",
         "Order 269 article 14",
     ),
     "KP-L-013": Rule(
@@ -273,6 +274,14 @@ RULES: dict[str, Rule] = {
         "dates-inconsistent",
         "Goods are presented while the certificate is valid, the last day included.",
         "Order 269 article 14; EU Regulation 2368/2002 article 4",
+    ),
+    "KP-L-016": Rule(
+        "number-conflict", "A technical certificate's number is used once.", "Order 269 article 19"
+    ),
+    "KP-L-017": Rule(
+        "unknown-reference",
+        "What replaces a certificate is another one, issued here and still good.",
+        "KPCS section II",
     ),
     # Drafts
     "KP-N-001": Rule(

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -597,7 +598,7 @@ class TestLife:
             (("hold", "--reason", "seals", "--case", "1"), "held, presented"),
             (("release", "--reason", "explained"), "presented"),
             (("dispute", "--reason", "one more", "--proposed", "-"), "disputed"),
-            (("order-return", "--technical-number", "T2", "--reason", "no", "--consulted", "RU", "--consulted-on", "2026-11-24", "--seal", "S1"), "return ordered"),
+            (("order-return", "--technical-number", "T2", "--reason", "no", "--consulted", "RU", "--consulted-on", date.today().isoformat(), "--seal", "S1"), "return ordered"),
         ]  # fmt: skip
         for (verb, *options), expected in steps:
             found = json.dumps({"parcels": 4})

@@ -1,6 +1,7 @@
 """Drafts and reserved numbers, four eyes, paper without document, tolerance, transit, and time."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -171,8 +172,17 @@ class TestFourEyes:
             "KP-N-003",
         )
 
-    def test_a_draft_by_nobody_named_is_issued_by_nobody(self, ru: OwnAuthority) -> None:
+    def test_a_draft_by_nobody_named_is_no_draft(self, ru: OwnAuthority) -> None:
+        with pytest.raises(RefusedError) as refusal:
+            draft(ru, shipments(), NOBODY)
+
+        assert refusal.value.code == "policy-refused"
+        assert ru.ledger.read(drafts.listed) == []
+
+    def test_a_draft_from_before_the_policy_is_issued_by_nobody(self, ru: OwnAuthority) -> None:
+        with_policy(ru, four_eyes=False)
         draft(ru, shipments(), NOBODY)
+        with_policy(ru, four_eyes=True)
 
         assert refused_shipment(lambda: issue_draft(ru, NUMBER, TWO))[0] == "policy-refused"
 
@@ -364,3 +374,12 @@ def test_a_refusal_names_the_place_of_each(ru: OwnAuthority, be: OwnAuthority) -
         confirm(be, [s["number"] for s in shipments(count=2)], ONE)
 
     assert refusal.value.index == 1
+
+
+def test_what_is_no_certificate_yet_says_what_it_is(ru: OwnAuthority, be: OwnAuthority) -> None:
+    draft(ru, shipments(), ONE)
+    present_paper(be, NUMBER, ONE, issuer="RU", paper=None)
+
+    for own, said in ((ru, "is a draft (draft)"), (be, "only the paper of")):
+        with pytest.raises(NotFoundError, match=re.escape(said)):
+            record(own, "hold", NUMBER, ONE, {"reason": "x"})

@@ -1,6 +1,8 @@
 """The life of a certificate, as stories between two nodes and as random acts."""
 
+import itertools
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from node.ledger.rebuild import rebuild
 from node.office import dispute as disputes
 from node.office import returning
 from node.office.confirm import confirm
-from node.office.goods import record
+from node.office.goods import note_transit, present_paper, record
 from node.office.issue import issue
 from node.office.officer import Officer
 from node.office.revoke import revoke
@@ -47,7 +49,7 @@ FOUND = {
 }
 """Half a carat less in the first line of the sample's first shipment."""
 
-CONSULTED = {"with": "RU, Moscow", "on": "2026-11-24"}
+CONSULTED = {"with": "RU, Moscow", "on": date.today().isoformat()}
 
 
 def state(own: OwnAuthority, number: str = NUMBER) -> str:
@@ -308,6 +310,85 @@ def test_verify_tells_what_the_ledger_knows(pair: Pair) -> None:
     assert standing(ru, ids[0]) == Standing(current=False, matches=None)
 
 
+class TestReferences:
+    """What a document names besides its certificate."""
+
+    @pytest.fixture(autouse=True)
+    def arrived(self, ru: OwnAuthority, be: OwnAuthority) -> None:
+        issue(ru, shipments(count=2), OFFICER)
+        settle(ru, be)
+
+    def test_a_technical_number_is_used_once(self, be: OwnAuthority) -> None:
+        other = shipments(count=2)[1]["number"]
+        ACTS["present"](be, NUMBER)
+        returning.send_to_laboratory(
+            be, NUMBER, OFFICER, technical_number="TC-9", reason="x", consignee="L"
+        )
+
+        assert refused(
+            lambda: returning.order_return(
+                be, other, OFFICER, technical_number="TC-9", reason="x", consultation=CONSULTED
+            )
+        ) == ("number-conflict", "KP-L-016")
+
+    @pytest.mark.parametrize("on", ["2001-01-01", "9999-12-31"])
+    def test_consultation_is_about_this_certificate(self, be: OwnAuthority, on: str) -> None:
+        assert refused(
+            lambda: returning.order_return(
+                be, NUMBER, OFFICER, technical_number="TC-9", reason="x",
+                consultation={"with": "RU", "on": on},
+            )
+        ) == ("dates-inconsistent", "KP-L-012")  # fmt: skip
+
+    @pytest.mark.parametrize("by", [NUMBER, "ZZZZ"])
+    def test_a_replacement_is_another_certificate_issued_here(
+        self, ru: OwnAuthority, by: str
+    ) -> None:
+        assert refused(lambda: revoke(ru, NUMBER, OFFICER, reason="replaced", replaced_by=by)) == (
+            "unknown-reference",
+            "KP-L-017",
+        )
+
+    def test_a_void_certificate_replaces_none(self, ru: OwnAuthority) -> None:
+        other = shipments(count=2)[1]["number"]
+        assert refused(lambda: revoke(ru, NUMBER, OFFICER, reason="void", replaced_by=other)) == (
+            "unknown-reference",
+            "KP-L-017",
+        )
+        revoke(ru, other, OFFICER, reason="void")
+
+        assert refused(
+            lambda: revoke(ru, NUMBER, OFFICER, reason="replaced", replaced_by=other)
+        ) == ("unknown-reference", "KP-L-017")
+
+    def test_paper_of_this_authority_is_neither_presented_nor_in_transit(
+        self, ru: OwnAuthority, be: OwnAuthority
+    ) -> None:
+        for own, number in ((ru, "RU99990001"), (ru, NUMBER), (be, NUMBER)):
+            assert refused(
+                lambda own=own, number=number: note_transit(
+                    own, number, OFFICER, issuer="RU", carrier="C", seals=["S"]
+                )
+            ) == ("wrong-state", "KP-L-009")
+        assert refused(
+            lambda: present_paper(ru, "RU99990001", OFFICER, issuer="RU", paper=None)
+        ) == ("wrong-state", "KP-L-009")
+
+    def test_a_refused_proposal_is_followed_by_another(
+        self, ru: OwnAuthority, be: OwnAuthority
+    ) -> None:
+        for parcels, consent in ((98, False), (99, True)):
+            disputes.dispute(be, NUMBER, OFFICER, reason="x", proposed={"parcels": parcels})
+            settle(ru, be)
+            disputes.resolve(ru, NUMBER, OFFICER, consent=consent, reason="x")
+            settle(ru, be)
+        disputes.amend(be, NUMBER, OFFICER)
+        confirm(be, [NUMBER], OFFICER)
+        settle(ru, be)
+
+        assert (state(ru), state(be)) == ("confirmed as amended", "admitted as amended")
+
+
 class TestHolding:
     """What is decided while goods are held is not lost, and a release leads back."""
 
@@ -514,6 +595,8 @@ class TestTable:
             assert {c.target for c in changes if c} <= {None, "seized"}
 
 
+COUNT = itertools.count(1)
+
 ACTS: dict[str, Callable[[OwnAuthority, str], Any]] = {
     "seal": lambda own, n: record(own, "sealing", n, OFFICER, {"containers": [{"seal": "S"}]}),
     "present": lambda own, n: record(own, "presentation", n, OFFICER, {}),
@@ -530,10 +613,10 @@ ACTS: dict[str, Callable[[OwnAuthority, str], Any]] = {
     "refuse": lambda own, n: disputes.resolve(own, n, OFFICER, consent=False, reason="x"),
     "amend": lambda own, n: disputes.amend(own, n, OFFICER),
     "order-return": lambda own, n: returning.order_return(
-        own, n, OFFICER, technical_number="T", reason="x", consultation=CONSULTED
+        own, n, OFFICER, technical_number=f"T{next(COUNT)}", reason="x", consultation=CONSULTED
     ),
     "laboratory": lambda own, n: returning.send_to_laboratory(
-        own, n, OFFICER, technical_number="T", reason="x", consignee="L"
+        own, n, OFFICER, technical_number=f"T{next(COUNT)}", reason="x", consignee="L"
     ),
     "take-in": lambda own, n: returning.take_in(own, n, OFFICER),
     "void": lambda own, n: revoke(own, n, OFFICER, reason="void"),

@@ -60,15 +60,12 @@ def show(output: Output, number: str) -> None:
         def query(tx: Any) -> Any:
             found = certificates.by_number(tx, number) or certificates.by_doc_id(tx, number)
             if found is None:
-                return None
+                raise NotFoundError(certificates.absent(tx, number))
             events = certificates.timeline(tx, found)
             return found, events, certificates.open_items(tx, found)
 
-        answer = own.ledger.read(query)
+        held, events, open_items = own.ledger.read(query)
         name, day = own.name, day_of(own, own.clock.now()).isoformat()
-    if answer is None:
-        raise NotFoundError(f"no certificate {number} is held here")
-    held, events, open_items = answer
     at_peer = held.side == "importer" or held.outcome in ("accepted", "duplicate")
     steps = allowed(held.side, held.state)
     result = {

@@ -17,6 +17,7 @@ from node.domain.facts import HeldCertificate
 from node.domain.kinds import NAMED
 from node.domain.states import EXPORTER, IMPORTER
 from node.errors import Finding, finding
+from node.ids import participant_of
 
 FIGURES = ("parcels", "lines", "totals", "exporter", "importer", "provenance", "destination")
 """What a confirmation quotes from its certificate."""
@@ -180,6 +181,39 @@ def _amendment(document: Content, held: HeldCertificate, _: Context) -> Iterator
         yield finding("KP-L-005", "/amended", "expected the values that were consented to")
 
 
+def _technical(document: Content, held: HeldCertificate, context: Context) -> Iterator[Finding]:
+    """KP-L-012, KP-L-016: consulted about this certificate, and a number of its own."""
+    if not context.issuing:
+        return  # how the importer numbers and consults is not the exporter's to judge
+    assert context.facts is not None
+    body = document.body
+    if "consultation" in body:
+        consulted = date.fromisoformat(body["consultation"]["on"])
+        # East of here the certificate may bear tomorrow's date.
+        earliest = date.fromisoformat(held.body["issued_on"]) - timedelta(days=1)
+        if consulted < earliest or not context.has_begun(consulted):
+            detail = f"expected {earliest} to {body['issued_on']}, got {consulted}"
+            yield finding("KP-L-012", "/consultation/on", detail)
+    if context.facts.technical_number_used(body["technical_number"]):
+        detail = f"{body['technical_number']} was given to another technical certificate"
+        yield finding("KP-L-016", "/technical_number", detail)
+
+
+def _revocation(document: Content, held: HeldCertificate, context: Context) -> Iterator[Finding]:
+    """KP-L-017: a replacement is another certificate issued here that is still good."""
+    replacement = document.body.get("replaced_by")
+    if not context.issuing or replacement is None:
+        return
+    assert context.facts is not None
+    other = context.facts.certificate(participant_of(held.iss) or "", replacement)
+    if document.body["reason"] != "replaced":
+        detail = f"only for the reason replaced, got {document.body['reason']}"
+        yield finding("KP-L-017", "/replaced_by", detail)
+    elif other is None or other.number == held.number or other.state in states.REVOKED:
+        detail = f"expected another good certificate issued here, got {replacement}; issue it first"
+        yield finding("KP-L-017", "/replaced_by", detail)
+
+
 def _return(document: Content, held: HeldCertificate, _: Context) -> Iterator[Finding]:
     """KP-L-007: with the technical certificate that was issued, while it is good."""
     technical = held.last["technical-certificate"][1]
@@ -261,6 +295,8 @@ _DEMANDS = {
     "discrepancy": _discrepancy,
     "resolution": _resolution,
     "amendment": _amendment,
+    "technical-certificate": _technical,
+    "revocation": _revocation,
     "return": _return,
     "record": _record,
 }

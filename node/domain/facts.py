@@ -45,3 +45,7 @@ class Facts(Protocol):
     def re_exported(self, number: str) -> Decimal:
         """Carats already re-exported out of a certificate that came in here."""
         ...
+
+    def technical_number_used(self, number: str) -> bool:
+        """Whether a technical certificate issued here has this number."""
+        ...

@@ -119,6 +119,17 @@ class LedgerFacts:
         rows = self._tx.execute("SELECT carats FROM re_exports WHERE number = ?", (number,))
         return sum((Decimal(row["carats"]) for row in rows), Decimal(0))
 
+    def technical_number_used(self, number: str) -> bool:
+        """Whether a technical certificate issued here has this number."""
+        rows = self._tx.execute(
+            "SELECT d.jws FROM life l JOIN documents d ON d.doc_id = l.doc_id "
+            "JOIN certificates c ON c.doc_id = l.certificate "
+            "WHERE l.event LIKE 'technical-certificate:%' AND c.side = 'importer'"
+        )
+        return any(
+            entries.claims(bytes(row["jws"]))["body"]["technical_number"] == number for row in rows
+        )
+
 
 def held(tx: Transaction, certificate: Certificate) -> HeldCertificate:
     """A certificate as rules see it, with what has answered it so far."""
@@ -221,6 +232,17 @@ def by_number(tx: Transaction, number: str, participant: str | None = None) -> C
         f"{_SELECT} WHERE c.participant = ? AND c.number = ?", (participant or number[:2], number)
     ).fetchone()
     return None if row is None else _certificate(row)
+
+
+def absent(tx: Transaction, number: str) -> str:
+    """Why there is no certificate of a number, in words for who asked."""
+    if draft := drafts.by_number(tx, number):
+        return f"{number} is a draft ({draft.state}), not issued; see kpnode draft list"
+    if papers.record_of(tx, number):
+        return (
+            f"only the paper of {number} is here, not its document; see kpnode certificate papers"
+        )
+    return f"there is no certificate {number} here; see kpnode certificate list"
 
 
 def by_doc_id(tx: Transaction, doc_id: str) -> Certificate | None:

@@ -82,7 +82,7 @@ def perform(
         names: Kinds whose newest document is named in ``re`` after the certificate.
 
     Raises:
-        NotFoundError: No such certificate is held here.
+        NotFoundError: No such certificate is here.
         RefusedError: ``wrong-state`` and others; nothing was recorded.
         LogBehindError: Nothing may be signed.
     """
@@ -111,7 +111,7 @@ def _one(
     own.checkpoints.guard(tx)
     certificate = certificates.by_number(tx, number)
     if certificate is None:
-        raise NotFoundError(f"no certificate {number} is held here; see kpnode certificate list")
+        raise NotFoundError(certificates.absent(tx, number))
     day = day_of(own, now)
     held = certificates.held(tx, certificate)
     body = {"number": number, **make(Circumstances(held, day, officer.signs(own, day)))}

@@ -29,6 +29,7 @@ def draft(own: OwnAuthority, shipments: Sequence[Any], officer: Officer) -> list
 
     Raises:
         RefusedShipmentsError: At least one is refused; nothing was recorded.
+        RefusedError: ``policy-refused``: four eyes, and no officer named.
         LogBehindError: Nothing may be signed.
     """
 
@@ -42,6 +43,9 @@ def draft(own: OwnAuthority, shipments: Sequence[Any], officer: Officer) -> list
         acts.note(tx, now_s, "draft", number, officer.office, officer.officer)
         return number
 
+    if own.config.policy.four_eyes and officer.officer is None:
+        detail = "four eyes: name the officer, else nobody can issue it"
+        raise RefusedError([finding("KP-N-003", "", detail)])
     return reserve(own, shipments, officer, record)
 
 

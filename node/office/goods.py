@@ -40,9 +40,7 @@ def present_paper(
     def refuse_if(tx: Transaction, day: date) -> list[Finding]:
         if certificates.by_number(tx, number) or papers.record_of(tx, number):
             return [finding("KP-L-009", "/number", f"{number} is here already")]
-        if not profile(participant_of(issuer) or "", day).fits(number):
-            return [finding("KP-C-001", "/number", f"{number} has not the form of {issuer}")]
-        return []
+        return _from_abroad(own, number, issuer, day)
 
     details = {"from": issuer, "paper": paper}
     return _unattached(own, "presentation", number, officer, details, refuse_if)
@@ -62,12 +60,30 @@ def note_transit(
     No confirmation follows, and no import. Returns the record's doc id.
 
     Raises:
-        RefusedError: ``schema-invalid``.
+        RefusedError: ``wrong-state`` (its document is here: it is no transit), ``number-pattern``,
+            ``schema-invalid``.
         LogBehindError: Nothing may be signed.
     """
+
+    def refuse_if(tx: Transaction, day: date) -> list[Finding]:
+        if certificates.by_number(tx, number):
+            detail = f"{number} is issued by or to this authority: no transit"
+            return [finding("KP-L-009", "/number", detail)]
+        return _from_abroad(own, number, issuer, day)
+
     containers = [{"seal": seal} for seal in seals]
     details = {"from": issuer, "carrier": carrier, "containers": containers}
-    return _unattached(own, "transit", number, officer, details, lambda *_: [])
+    return _unattached(own, "transit", number, officer, details, refuse_if)
+
+
+def _from_abroad(own: OwnAuthority, number: str, issuer: str, day: date) -> list[Finding]:
+    """What is wrong with a paper that names its issuer."""
+    participant = participant_of(issuer)
+    if participant == participant_of(own.name):
+        return [finding("KP-L-009", "/from", f"{issuer} is this authority's own participant")]
+    if not profile(participant or "", day).fits(number):
+        return [finding("KP-C-001", "/number", f"{number} has not the form of {issuer}")]
+    return []
 
 
 def _unattached(
