@@ -71,7 +71,9 @@ def open_items(own: OwnAuthority, number: str = NUMBER) -> list[str]:
     def query(tx: Any) -> list[str]:
         held = certificates.by_number(tx, number)
         assert held is not None
-        return [item.code for item in certificates.open_items(tx, held)]
+        items = certificates.open_items(tx, held)
+        assert bool(items) == (held.doc_id in certificates.with_open_items(tx))
+        return [item.code for item in items]
 
     return own.ledger.read(query)
 

@@ -29,9 +29,14 @@ def list_(
     from node.wiring import open_node
 
     with open_node(output.home, signing=False) as own:
-        held = own.ledger.read(lambda tx: certificates.listed(tx, side, peer, after, limit, state))
+        held, differing = own.ledger.read(
+            lambda tx: (
+                certificates.listed(tx, side, peer, after, limit, state),
+                certificates.with_open_items(tx),
+            )
+        )
         day = day_of(own, own.clock.now()).isoformat()
-    items = [_summary(c, day) for c in held]
+    items = [_summary(c, day, c.doc_id in differing) for c in held]
     more = held[-1].number if len(held) == limit else None
     columns = {
         "number": "NUMBER", "state": "STATE", "side": "SIDE", "peer": "PEER",
@@ -69,7 +74,7 @@ def show(output: Output, number: str) -> None:
     at_peer = held.side == "importer" or held.outcome in ("accepted", "duplicate")
     steps = allowed(held.side, held.state)
     result = {
-        **_summary(held, day),
+        **_summary(held, day, bool(open_items)),
         "meaning": MEANINGS[held.state],
         "refused_with": held.errors,
         "held_by": sorted({name, held.peer} if at_peer else {name}),
@@ -149,8 +154,10 @@ def _step(step: Any) -> str:
     return f"{kind if kind == 'revocation' else step.event} ({step.who})"
 
 
-def _attention(held: Any, day: str) -> str | None:
-    """What time has brought about: expired and never confirmed, or never presented."""
+def _attention(held: Any, day: str, differs: bool) -> str | None:
+    """What an officer must see to: a refused document, or what time has brought about."""
+    if differs:
+        return "the two sides differ"
     if day <= held.body["expires_on"]:
         return None
     if held.side == "exporter" and held.state in ("issued", "sealed", "delivered", "refused"):
@@ -158,7 +165,7 @@ def _attention(held: Any, day: str) -> str | None:
     return "announced and never presented" if held.state == "announced" else None
 
 
-def _summary(held: Any, day: str) -> dict[str, Any]:
+def _summary(held: Any, day: str, differs: bool) -> dict[str, Any]:
     return {
         "number": held.number,
         "state": held.state,
@@ -167,7 +174,7 @@ def _summary(held: Any, day: str) -> dict[str, Any]:
         "doc_id": held.doc_id,
         "issued_on": held.body["issued_on"],
         "expires_on": held.body["expires_on"],
-        "attention": _attention(held, day),
+        "attention": _attention(held, day, differs),
         "carats": held.body["totals"]["carats"],
         "value_usd": held.body["totals"]["value_usd"],
     }

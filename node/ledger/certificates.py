@@ -310,7 +310,7 @@ def open_items(tx: Transaction, certificate: Certificate) -> list[OpenItem]:
     items.extend(
         _open_item(False, kept.doc_id, kept.errors)
         for kept in streams.quarantined(tx, certificate.peer)
-        if kept.jws is not None and _answers_certificate(kept.jws, certificate.doc_id)
+        if kept.jws is not None and _answered(kept.jws) == certificate.doc_id
     )
     return items
 
@@ -319,12 +319,25 @@ def _open_item(sent: bool, document: str, errors: list[dict[str, Any]]) -> OpenI
     return OpenItem(sent, document, errors[0]["code"], errors[0]["detail"])
 
 
-def _answers_certificate(jws: bytes, doc_id: str) -> bool:
+def with_open_items(tx: Transaction) -> set[str]:
+    """Doc ids of the certificates that have open items; some may not be held here."""
+    refused_there = tx.execute(
+        "SELECT DISTINCT l.certificate FROM life l JOIN certificates c ON c.doc_id = l.certificate "
+        "JOIN outcomes o ON o.doc_id = l.doc_id AND o.peer = c.peer WHERE o.outcome = 'rejected'"
+    )
+    refused_here = tx.execute("SELECT jws FROM quarantine WHERE jws IS NOT NULL")
+    answered = (_answered(bytes(row["jws"])) for row in refused_here)
+    return {row["certificate"] for row in refused_there} | {a for a in answered if a}
+
+
+def _answered(jws: bytes) -> str | None:
+    """What a document names first in ``re``, as far as it can be read."""
     try:
         references = entries.claims(jws).get("re")
     except (ValueError, IndexError, AttributeError):
-        return False  # what does not even parse answers nothing
-    return isinstance(references, list) and references[:1] == [doc_id]
+        return None  # what does not even parse answers nothing
+    first = references[0] if isinstance(references, list) and references else None
+    return first if isinstance(first, str) else None
 
 
 def _event(tx: Transaction, doc_id: str, what: str, state: str) -> Event:
