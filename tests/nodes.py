@@ -1,6 +1,5 @@
 """Real nodes for tests: real keys, real SQLite files, and a clock that the test sets (simulated)."""
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from click.testing import CliRunner
 
 from node.authority import OwnAuthority
 from node.cli.app import main
+from node.demo.nodes import free_ports
 from node.demo.story import sample
 from node.wiring import open_node
 
@@ -27,14 +27,6 @@ class SetClock:
 
     def advance(self, **delta: float) -> None:
         self.moment += timedelta(**delta)
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
-    ports = [sock.getsockname()[1] for sock in sockets]
-    for sock in sockets:
-        sock.close()
-    return ports
 
 
 def kpnode(*arguments: str) -> Any:

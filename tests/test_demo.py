@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from node.demo.story import sample
+from tests import shared
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,11 +37,6 @@ def test_the_demo_holds_and_says_so() -> None:
     assert "failures" not in told
 
 
-def test_the_sample_data_is_that_of_the_shared_folder() -> None:
-    import pytest
-
-    for name in ("shipments.json", "shipments_refused.json"):
-        shared = ROOT.parent / "shared" / "data" / name
-        if not shared.exists():
-            pytest.skip(f"no {shared}")
-        assert sample(name) == json.loads(shared.read_text("utf-8"))
+@pytest.mark.parametrize("name", ["shipments.json", "shipments_refused.json"])
+def test_the_sample_data_is_that_of_the_shared_folder(name: str) -> None:
+    assert sample(name) == shared.load(f"data/{name}")

@@ -11,10 +11,10 @@ from click.testing import CliRunner
 
 from node.cli.app import COMMANDS, main
 from node.config import load
+from node.demo.nodes import free_ports
 from node.domain.kinds import KINDS
 from node.schema.validation import check
 from node.web.problems import STATUS
-from tests.nodes import free_ports
 
 ROOT = Path(__file__).parents[1]
 PAGES = [

@@ -17,7 +17,7 @@ from node.log import tree
 from node.log.chain import START
 from node.log.note import read_checkpoint, sign_checkpoint, vkey
 from node.schema.validation import check_document
-from tests import vectors
+from tests import shared
 from tests.wire import payload
 
 KIND = {
@@ -30,7 +30,7 @@ KIND = {
 
 @pytest.fixture(scope="module")
 def example() -> Any:
-    return vectors.load("kpx/example.json")
+    return shared.load("vectors/kpx/example.json")
 
 
 def signer(example: Any, authority: str, role: str) -> Ed25519Signer:

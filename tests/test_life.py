@@ -78,6 +78,14 @@ def open_items(own: OwnAuthority, number: str = NUMBER) -> list[str]:
     return own.ledger.read(query)
 
 
+def arrive_as_amended(ru: OwnAuthority, be: OwnAuthority) -> None:
+    """What follows a consent."""
+    disputes.amend(be, NUMBER, OFFICER)
+    confirm(be, [NUMBER], OFFICER)
+    settle(ru, be)
+    assert (state(ru), state(be)) == ("confirmed as amended", "admitted as amended")
+
+
 def refused(act: Callable[[], Any]) -> tuple[str, str]:
     with pytest.raises(RefusedError) as refusal:
         act()
@@ -122,11 +130,7 @@ class TestStories:
         assert (state(ru), state(be)) == ("disputed", "disputed")
         disputes.resolve(ru, NUMBER, OFFICER, consent=True, reason="weighed again")
         settle(ru, be)
-        disputes.amend(be, NUMBER, OFFICER)
-        confirm(be, [NUMBER], OFFICER)
-        settle(ru, be)
-
-        assert (state(ru), state(be)) == ("confirmed as amended", "admitted as amended")
+        arrive_as_amended(ru, be)
         assert _body(be) == original
         for own in pair:
             held = own.ledger.read(
@@ -384,11 +388,7 @@ class TestReferences:
             settle(ru, be)
             disputes.resolve(ru, NUMBER, OFFICER, consent=consent, reason="x")
             settle(ru, be)
-        disputes.amend(be, NUMBER, OFFICER)
-        confirm(be, [NUMBER], OFFICER)
-        settle(ru, be)
-
-        assert (state(ru), state(be)) == ("confirmed as amended", "admitted as amended")
+        arrive_as_amended(ru, be)
 
 
 class TestHolding:
@@ -407,11 +407,7 @@ class TestHolding:
         assert refused(lambda: disputes.amend(be, NUMBER, OFFICER)) == ("wrong-state", "KP-L-005")
 
         record(be, "release", NUMBER, OFFICER, {"reason": "x"})
-        disputes.amend(be, NUMBER, OFFICER)
-        confirm(be, [NUMBER], OFFICER)
-        settle(ru, be)
-
-        assert (state(ru), state(be)) == ("confirmed as amended", "admitted as amended")
+        arrive_as_amended(ru, be)
 
     @pytest.mark.parametrize("seized_first", [True, False])
     def test_goods_reported_stolen_are_seized(

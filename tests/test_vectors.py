@@ -10,12 +10,12 @@ from node.jose.algorithms import ALGORITHMS
 from node.jose.keys import read_public_key, thumbprint
 from node.jose.strict import parse
 from node.log import tree
-from tests import vectors
+from tests import shared
 
 
 def test_every_wycheproof_ed25519_case_is_judged_as_labelled() -> None:
     cases = 0
-    for group in vectors.load("wycheproof/ed25519_test.json")["testGroups"]:
+    for group in shared.load("vectors/wycheproof/ed25519_test.json")["testGroups"]:
         key = read_public_key(
             {
                 "kty": "OKP",
@@ -34,7 +34,9 @@ def test_every_wycheproof_ed25519_case_is_judged_as_labelled() -> None:
 
 def test_every_wycheproof_p256_case_is_judged_as_labelled() -> None:
     cases = 0
-    for group in vectors.load("wycheproof/ecdsa_secp256r1_sha256_p1363_test.json")["testGroups"]:
+    for group in shared.load("vectors/wycheproof/ecdsa_secp256r1_sha256_p1363_test.json")[
+        "testGroups"
+    ]:
         point = bytes.fromhex(group["publicKey"]["uncompressed"])
         x, y = base64url.encode(point[1:33]), base64url.encode(point[33:])
         key = read_public_key({"kty": "EC", "crv": "P-256", "x": x, "y": y})
@@ -49,8 +51,8 @@ def test_every_wycheproof_p256_case_is_judged_as_labelled() -> None:
 
 
 def test_rfc_signatures_verify_as_primitives() -> None:
-    rfc7515 = vectors.load("jose-rfc/rfc7515_appendix.json")
-    rfc8037 = vectors.load("jose-cookbook/curve25519/jws.json")
+    rfc7515 = shared.load("vectors/jose-rfc/rfc7515_appendix.json")
+    rfc8037 = shared.load("vectors/jose-cookbook/curve25519/jws.json")
     signed = [
         (entry["compact"], entry["key"], "ES256")
         for entry in rfc7515
@@ -80,7 +82,7 @@ def test_foreign_compact_strings_are_refused_for_their_header() -> None:
 
 
 def test_thumbprints_are_those_of_the_rfcs() -> None:
-    found = vectors.load("jose-rfc/rfc7638_thumbprints.json")
+    found = shared.load("vectors/jose-rfc/rfc7638_thumbprints.json")
     assert len(found) == 3
 
     for entry in found:
@@ -88,7 +90,7 @@ def test_thumbprints_are_those_of_the_rfcs() -> None:
 
 
 def test_inclusion_proofs_are_judged_as_labelled() -> None:
-    for name, case in vectors.load("transparency-dev-merkle/inclusion.json").items():
+    for name, case in shared.load("vectors/transparency-dev-merkle/inclusion.json").items():
         good = tree.verify_inclusion(
             _raw(case["leafHash"]), case["leafIdx"], case["treeSize"],
             [_raw(step) for step in case["proof"] or []], _raw(case["root"]),
@@ -97,7 +99,7 @@ def test_inclusion_proofs_are_judged_as_labelled() -> None:
 
 
 def test_consistency_proofs_are_judged_as_labelled_but_from_nothing() -> None:
-    for name, case in vectors.load("transparency-dev-merkle/consistency.json").items():
+    for name, case in shared.load("vectors/transparency-dev-merkle/consistency.json").items():
         if case["size1"] == 0 < case["size2"]:
             continue  # useless there, required by C2SP tlog-witness; see the next test
         good = tree.verify_consistency(
@@ -133,7 +135,7 @@ def _compact_strings() -> list[str]:
              "4_4.hmac-sha2_integrity_protection", "4_5.signature_with_detached_content",
              "4_6.protecting_specific_header_fields")  # fmt: skip
     for name in names:
-        walk(vectors.load(f"jose-cookbook/jws/{name}.json"))
-    walk(vectors.load("jose-cookbook/curve25519/jws.json"))
-    walk(vectors.load("jose-rfc/rfc7515_appendix.json"))
+        walk(shared.load(f"vectors/jose-cookbook/jws/{name}.json"))
+    walk(shared.load("vectors/jose-cookbook/curve25519/jws.json"))
+    walk(shared.load("vectors/jose-rfc/rfc7515_appendix.json"))
     return found

@@ -113,7 +113,7 @@ class DemoNode:
 
 def make_nodes(folder: Path, who: Sequence[tuple[str, str, str]]) -> list[DemoNode]:
     """Homes for authorities (code, name, time zone), each the others' peer by fingerprint."""
-    ports = _free_ports(2 * len(who))
+    ports = free_ports(2 * len(who))
     nodes = [
         DemoNode(*names, folder, ports[2 * number], ports[2 * number + 1])
         for number, names in enumerate(who)
@@ -170,7 +170,7 @@ def _introduce(
     return act
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports nobody listens on now."""
     sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
     ports = [sock.getsockname()[1] for sock in sockets]
