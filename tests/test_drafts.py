@@ -264,6 +264,21 @@ class TestTolerance:
 
         assert refused(off)[0] in ("wrong-state", "sums-differ")
 
+    def test_what_is_refused_records_no_inspection_either(self, arrived: OwnAuthority) -> None:
+        with_policy(arrived, tolerance_carats=Decimal("0.05"))
+        before = arrived.ledger.read(entries.size)
+        found = self.found("0.05") | {"seals_intact": False}
+
+        assert refused(lambda: confirm(arrived, [NUMBER], ONE, inspection=found))[1] == "KP-F-005"
+        assert arrived.ledger.read(entries.size) == before
+
+    def test_it_holds_for_an_inspection_of_before(self, arrived: OwnAuthority) -> None:
+        with_policy(arrived, tolerance_carats=Decimal("0.05"))
+        details = {"found": self.found("0.05"), "place": "here"}
+        record(arrived, "inspection", NUMBER, ONE, details)
+
+        assert confirm(arrived, [NUMBER], ONE)[0].state == "admitted"
+
 
 class TestTime:
     @pytest.mark.parametrize(

@@ -87,13 +87,27 @@ def perform(
         LogBehindError: Nothing may be signed.
     """
     own.fault(f"{verb}.commit")
-    now = own.clock.now()
     return own.ledger.write(
-        lambda tx: [
-            _one(tx, own, verb, kind, (index, number), officer, make, names, now)
-            for index, number in enumerate(dict.fromkeys(numbers))
-        ]
+        lambda tx: perform_within(tx, own, verb, kind, numbers, officer, make, names)
     )
+
+
+def perform_within(
+    tx: Transaction,
+    own: OwnAuthority,
+    verb: str,
+    kind: Kind,
+    numbers: Sequence[str],
+    officer: Officer,
+    make: Make,
+    names: Sequence[str] = (),
+) -> list[Done]:
+    """`perform`, as a part of a transaction that does more."""
+    now = own.clock.now()
+    return [
+        _one(tx, own, verb, kind, (index, number), officer, make, names, now)
+        for index, number in enumerate(dict.fromkeys(numbers))
+    ]
 
 
 def _one(

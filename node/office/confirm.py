@@ -5,13 +5,13 @@ from typing import Any
 
 from node.authority import OwnAuthority
 from node.domain.answering import FIGURES, within
-from node.domain.kinds import CONFIRMATION
+from node.domain.kinds import CONFIRMATION, RECORD
 from node.domain.states import IMPORTER
 from node.errors import NotFoundError, RefusedError
 from node.ledger import certificates
 from node.ledger.database import Transaction
-from node.office.act import Circumstances, Done, perform
-from node.office.goods import record
+from node.office.act import Circumstances, Done, perform_within
+from node.office.goods import making
 from node.office.officer import Officer
 from node.schema.validation import check
 
@@ -50,62 +50,67 @@ def confirm(
     if findings := check("inspection.v1", found):
         raise RefusedError(findings)
 
-    told: dict[str, dict[str, Any]] = {}
-    for number in dict.fromkeys(numbers):
-        told[number] = _on_record(own, number) | found
-        if _tolerated(own, number, told[number]):
-            measured = {m: told[number].pop(m) for m in AMOUNTS if m in told[number]}
-            policy = own.config.policy
-            tolerance = {
-                "carats": f"{policy.tolerance_carats:.2f}",
-                "value_usd": f"{policy.tolerance_usd:.2f}",
+    def write(tx: Transaction) -> list[Done]:
+        told = {}
+        for number in dict.fromkeys(numbers):
+            told[number] = _found(tx, number) | found
+            if _tolerated(tx, own, number, told[number]):
+                measured = {m: told[number].pop(m) for m in AMOUNTS if m in told[number]}
+                inspect = making("inspection", _within_tolerance(own, measured))
+                perform_within(tx, own, "inspection", RECORD, [number], officer, inspect)
+
+        def make(case: Circumstances) -> dict[str, Any]:
+            held, seen = case.held, told[case.held.number]
+            if held.side != IMPORTER:
+                detail = f"{held.number} is this authority's own; its importer confirms it"
+                raise NotFoundError(detail)
+            amended = "amendment" in held.last
+            return {
+                **{name: seen.get(name, held.figures[name]) for name in FIGURES},
+                "received_on": seen.get("received_on", case.today.isoformat()),
+                "result": "as-amended" if amended else "as-issued",
+                "seals_intact": seen.get("seals_intact", True),
+                "confirmed_by": case.by,
             }
-            details = {"found": measured, "place": "at confirmation", "tolerance": tolerance}
-            record(own, "inspection", number, officer, details)
 
-    def make(case: Circumstances) -> dict[str, Any]:
-        held, seen = case.held, told[case.held.number]
-        if held.side != IMPORTER:
-            raise NotFoundError(f"{held.number} is this authority's own; its importer confirms it")
-        amended = "amendment" in held.last
-        return {
-            **{name: seen.get(name, held.figures[name]) for name in FIGURES},
-            "received_on": seen.get("received_on", case.today.isoformat()),
-            "result": "as-amended" if amended else "as-issued",
-            "seals_intact": seen.get("seals_intact", True),
-            "confirmed_by": case.by,
-        }
-
-    return perform(own, "confirm", CONFIRMATION, numbers, officer, make, ("amendment",))
-
-
-def _on_record(own: OwnAuthority, number: str) -> dict[str, Any]:
-    """What the newest inspection found; a tolerated one, and one before an amendment, is settled."""
-
-    def query(tx: Transaction) -> dict[str, Any]:
-        certificate = certificates.by_number(tx, number)
-        if certificate is None:
-            return {}
-        last = certificates.held(tx, certificate).last
-        _, inspection = last.get("record:inspection", ("", {}))
-        settled = "tolerance" in inspection or "amendment" in last
-        return {} if settled else dict(inspection.get("found", {}))
-
-    return own.ledger.read(query)
-
-
-def _tolerated(own: OwnAuthority, number: str, found: Mapping[str, Any]) -> bool:
-    """Whether figures found differ from the certificate's, line by line within the policy."""
-    measured = {name: found[name] for name in AMOUNTS if name in found}
-
-    def query(tx: Transaction) -> bool:
-        certificate = certificates.by_number(tx, number)
-        if certificate is None or not measured:
-            return False
-        figures = certificates.held(tx, certificate).figures
-        recorded = {name: figures[name] for name in measured}
-        return recorded != measured and within(
-            recorded, measured, own.config.policy.tolerance_carats, own.config.policy.tolerance_usd
+        return perform_within(
+            tx, own, "confirm", CONFIRMATION, numbers, officer, make, ("amendment",)
         )
 
-    return own.ledger.read(query)
+    own.fault("confirm.commit")
+    return own.ledger.write(write)
+
+
+def _found(tx: Transaction, number: str) -> dict[str, Any]:
+    """What the newest inspection found; a tolerated one, and one before an amendment, is settled."""
+    certificate = certificates.by_number(tx, number)
+    if certificate is None:
+        return {}
+    last = certificates.held(tx, certificate).last
+    _, inspection = last.get("record:inspection", ("", {}))
+    settled = "tolerance" in inspection or "amendment" in last
+    return {} if settled else dict(inspection.get("found", {}))
+
+
+def _tolerated(tx: Transaction, own: OwnAuthority, number: str, found: Mapping[str, Any]) -> bool:
+    """Whether figures found differ from the certificate's, line by line within the policy."""
+    measured = {name: found[name] for name in AMOUNTS if name in found}
+    certificate = certificates.by_number(tx, number)
+    if certificate is None or not measured:
+        return False
+    figures = certificates.held(tx, certificate).figures
+    recorded = {name: figures[name] for name in measured}
+    policy = own.config.policy
+    return recorded != measured and within(
+        recorded, measured, policy.tolerance_carats, policy.tolerance_usd
+    )
+
+
+def _within_tolerance(own: OwnAuthority, measured: Mapping[str, Any]) -> dict[str, Any]:
+    """What the record of a tolerated difference says."""
+    policy = own.config.policy
+    tolerance = {
+        "carats": f"{policy.tolerance_carats:.2f}",
+        "value_usd": f"{policy.tolerance_usd:.2f}",
+    }
+    return {"found": measured, "place": "at confirmation", "tolerance": tolerance}

@@ -12,7 +12,7 @@ from node.errors import Finding, RefusedError, finding
 from node.ids import participant_of
 from node.ledger import acts, certificates, papers
 from node.ledger.database import Transaction
-from node.office.act import Circumstances, Done, perform
+from node.office.act import Circumstances, Done, Make, perform
 from node.office.officer import Officer, day_of
 from node.schema.validation import check_payload
 
@@ -129,9 +129,14 @@ def record(
     Raises:
         NotFoundError, RefusedError, LogBehindError: As `node.office.act.perform`.
     """
+    return perform(own, act, RECORD, [number], officer, making(act, details))[0]
+
+
+def making(act: str, details: Mapping[str, Any]) -> Make:
+    """How the body of a local act's record is made; members that are None are left out."""
 
     def make(case: Circumstances) -> dict[str, Any]:
         told = {name: value for name, value in details.items() if value is not None}
         return {"act": act, **told, "by": case.by}
 
-    return perform(own, act, RECORD, [number], officer, make)[0]
+    return make
