@@ -189,15 +189,17 @@ def allowed(side: str, state: str) -> list[Transition]:
 
 
 def diagram(side: str) -> str:
-    """The states of a side as a Mermaid diagram."""
+    """The states of a side as a Mermaid diagram; held and revoked are one node each."""
     starts = [FIRST[side], *([ON_PAPER] if side == IMPORTER else [])]
     lines = ["stateDiagram-v2", *(f"    [*] --> {_node(start)}" for start in starts)]
     for change in TRANSITIONS:
         if change.side == side and change.target is not None:
-            label = change.event.replace(":", " ")
-            lines += [f"    {_node(s)} --> {_node(change.target)}: {label}" for s in change.sources]
-    return "\n".join(lines)
+            revoked = change.target in REVOKED
+            label = "revocation" if revoked else change.event.replace(":", " ")
+            target = _node(change.target)
+            lines += [f"    {_node(source)} --> {target}: {label}" for source in change.sources]
+    return "\n".join(dict.fromkeys(lines))
 
 
 def _node(state: str) -> str:
-    return state.replace(", ", "_").replace(" ", "_")
+    return "revoked" if state in REVOKED else family(state).replace(" ", "_")
