@@ -55,9 +55,14 @@ class OwnAuthority:
         return seconds(self.clock.now())
 
     def reload_peers(self, config: Config) -> None:
-        """Take over the peers of a changed `peers.toml`; this node's own table needs a restart."""
-        self.config = replace(config, node=self.config.node)
-        self.book = self.ledger.write(lambda tx: open_book(tx, config, self.now_s()))
+        """Take over the peers of a changed `peers.toml`; ``[node]`` and ``[tls]`` need a restart.
+
+        Raises:
+            ConfigError: ``bad-certificate``; the former peers stay.
+        """
+        config = replace(config, node=self.config.node, tls=self.config.tls)
+        book = self.ledger.write(lambda tx: open_book(tx, config, self.now_s()))
+        self.config, self.book = config, book
 
     def claims(
         self,

@@ -1,6 +1,7 @@
 """A node's home: `peers.toml` and the paths it names."""
 
 import ipaddress
+import re
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from node.errors import ConfigError, Finding
 from node.ids import Authority
 
 PEERS_FILE = "peers.toml"
+PUSH, PULL, CARRY = MODES = ("push", "pull", "carry")
 MAX_CONFIG_BYTES = 1024 * 1024
 
 Check = Callable[[str, Any], Sequence[Finding]]
@@ -44,7 +46,7 @@ class NodeSettings:
 
     @property
     def origin(self) -> str:
-        """The origin of this authority's log."""
+        """The origin of this authority's first log."""
         return log_origin(self.authority, self.sandbox)
 
     @property
@@ -64,14 +66,46 @@ class NodeSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """The table ``[tls]``; paths are absolute.
+
+    Attributes:
+        certificate, key: Of the peer listener, PEM; None where a proxy stands in front.
+        minimum: The oldest version spoken, ``1.2`` or ``1.3``.
+        client_certificate, client_key: What this node shows to peers that ask for one.
+    """
+
+    certificate: Path | None = None
+    key: Path | None = None
+    minimum: str = "1.3"
+    client_certificate: Path | None = None
+    client_key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PeerSettings:
-    """One table ``[[peer]]``; paths are absolute."""
+    """One table ``[[peer]]``; paths are absolute.
+
+    Attributes:
+        url: Where its node is reached; ``""`` if it cannot be called.
+        mode: ``push``: each calls the other. ``pull``: only one of the two can be called, and the
+            other does all the calling. ``carry``: files.
+        ca: Whose certificates its server may show, PEM; None for those the system trusts.
+        client_certificate: The one certificate its client must show, PEM; None for no demand.
+    """
 
     authority: Authority
     name: str
     url: str
     jwks: Path
     mode: str
+    ca: Path | None = None
+    client_certificate: Path | None = None
+
+    @property
+    def called(self) -> bool:
+        """Whether this node calls it."""
+        return self.mode != CARRY and bool(self.url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +131,25 @@ class Config:
     node: NodeSettings
     peers: tuple[PeerSettings, ...]
     policy: Policy = Policy()
+    tls: TlsSettings = TlsSettings()
 
     def peer(self, authority: str) -> PeerSettings | None:
         """The settings of one peer."""
         return next((p for p in self.peers if p.authority == authority), None)
 
 
-def log_origin(authority: str, sandbox: bool) -> str:
-    """The origin line of an authority's log (protocol section 5)."""
-    return f"{'kpx-sandbox' if sandbox else 'kpx'}/{authority}"
+def log_origin(authority: str, sandbox: bool, number: int = 1) -> str:
+    """The origin line of an authority's log; a successor is number 2, 3… (protocol section 5)."""
+    first = f"{'kpx-sandbox' if sandbox else 'kpx'}/{authority}"
+    return first if number == 1 else f"{first}/{number}"
+
+
+def log_number(authority: str, origin: str) -> int | None:
+    """Which log of an authority an origin names, in either world; None if it is none of its."""
+    match = re.fullmatch(r"kpx(?:-sandbox)?/([A-Z0-9-]{2,15})(?:/([1-9][0-9]{0,5}))?", origin)
+    if match is None or match[1] != authority or match[2] == "1":
+        return None
+    return int(match[2] or 1)
 
 
 def load(home: Path, check: Check) -> Config:
@@ -149,13 +193,16 @@ def parse(raw: bytes, home: Path, check: Check) -> Config:
     names = [peer.authority for peer in peers]
     if len(set(names)) != len(names):
         raise ConfigError(f"{PEERS_FILE}: a peer stands twice")
-    return Config(home.resolve(), node, peers, _policy(data.get("policy", {})))
+    tls = _tls(home.resolve(), data.get("tls", {}))
+    _check_listener(node, tls)
+    return Config(home.resolve(), node, peers, _policy(data.get("policy", {})), tls)
 
 
 def peer_table(authority: str, name: str, url: str, jwks: str, mode: str) -> str:
     """The text of a ``[[peer]]`` table, to be appended to `peers.toml`."""
     values = {"authority": authority, "name": name, "url": url, "jwks": jwks, "mode": mode}
-    return "\n[[peer]]\n" + "".join(f"{key} = {toml_text(v)}\n" for key, v in values.items())
+    lines = [f"{key} = {toml_text(value)}\n" for key, value in values.items() if value]
+    return "\n[[peer]]\n" + "".join(lines)
 
 
 def node_table(values: dict[str, Any]) -> str:
@@ -215,16 +262,43 @@ def _node(home: Path, table: dict[str, Any]) -> NodeSettings:
 
 
 def _peer(home: Path, node: NodeSettings, table: dict[str, Any]) -> PeerSettings:
-    check_url(table["url"], node.sandbox)
+    url, mode = table.get("url", ""), table.get("mode", PUSH)
+    check_url(url, node.sandbox)
+    if mode == PUSH and not url:
+        raise ConfigError(
+            f"{PEERS_FILE}: {table['authority']} has no url: it can be pushed nothing; "
+            'add url, or say mode = "pull" (it calls us) or "carry" (files)'
+        )
     if table["authority"] == node.authority:
         raise ConfigError(f"{PEERS_FILE}: {node.authority} is this node and no peer of its own")
     return PeerSettings(
         authority=Authority(table["authority"]),
         name=table.get("name", table["authority"]),
-        url=table["url"].rstrip("/"),
+        url=url.rstrip("/"),
         jwks=home / table["jwks"],
-        mode=table.get("mode", "push"),
+        mode=mode,
+        ca=_path(home, table, "ca"),
+        client_certificate=_path(home, table, "client_certificate"),
     )
+
+
+def _tls(home: Path, table: dict[str, Any]) -> TlsSettings:
+    names = ("certificate", "key", "client_certificate", "client_key")
+    paths = {name: _path(home, table, name) for name in names}
+    return TlsSettings(**paths, minimum=table.get("minimum", "1.3"))
+
+
+def _path(home: Path, table: dict[str, Any], name: str) -> Path | None:
+    return home / table[name] if name in table else None
+
+
+def _check_listener(node: NodeSettings, tls: TlsSettings) -> None:
+    if not (node.sandbox or tls.certificate or is_loopback(f"http://{node.listen.host}")):
+        raise ConfigError(
+            f"{PEERS_FILE}: /node/listen: {node.listen.host} without TLS is for the sandbox; give "
+            "[tls] certificate and key, or listen on localhost behind a proxy that has them",
+            code="insecure-url",
+        )
 
 
 def _policy(table: dict[str, Any]) -> Policy:

@@ -9,6 +9,8 @@ from node.ids import Authority
 from node.jose.keys import KeySet, read_key_set
 from node.ledger import acts, peers
 from node.ledger.database import Transaction
+from node.strict_json import dumps
+from node.tls import pins
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +21,14 @@ class PeerBook:
         settings: By authority, everyone in `peers.toml`.
         ring: Pinned key sets of those whose file still matches the pin.
         stopped: Authority and reason of those whose file does not.
+        client_certificates: The certificate, DER, that a peer's client must show; only those with
+            a pin.
     """
 
     settings: Mapping[Authority, PeerSettings]
     ring: Mapping[Authority, KeySet]
     stopped: Mapping[Authority, str]
+    client_certificates: Mapping[Authority, bytes]
 
 
 def open_book(tx: Transaction, config: Config, now_s: int) -> PeerBook:
@@ -42,7 +47,8 @@ def open_book(tx: Transaction, config: Config, now_s: int) -> PeerBook:
             continue
         state = peers.state(tx, settings.authority)
         if state is None:
-            peers.pin(tx, settings.authority, key_set.fingerprint, now_s)
+            as_json = dumps(key_set.as_json())
+            peers.pin(tx, settings.authority, key_set.fingerprint, as_json, now_s)
             acts.note(tx, now_s, "pin", f"{settings.authority} {key_set.fingerprint}")
         elif state.fingerprint != key_set.fingerprint:
             reason = f"pinned {state.fingerprint}, {settings.jwks.name} has {key_set.fingerprint}"
@@ -51,9 +57,26 @@ def open_book(tx: Transaction, config: Config, now_s: int) -> PeerBook:
             peers.report(tx, settings.authority, "keys-changed", "both", reason, evidence, now_s)
             continue
         else:
-            peers.resolve(tx, settings.authority, "keys-changed", "the pinned set is back", now_s)
+            as_json = dumps(key_set.as_json())
+            peers.keep_key_set(tx, settings.authority, key_set.fingerprint, as_json, now_s)
+            peers.resolve(
+                tx, settings.authority, "the pinned set is back", now_s,
+                code="keys-changed", direction="both",
+            )  # fmt: skip
         ring[settings.authority] = key_set
-    return PeerBook({p.authority: p for p in config.peers}, ring, stopped)
+    by_name = {peer.authority: peer for peer in config.peers}
+    return PeerBook(by_name, ring, stopped, pins(by_name))
+
+
+def keys_of_all_times(tx: Transaction, config: Config) -> dict[Authority, KeySet]:
+    """Every key that was ever pinned, by authority: what judges documents of the past."""
+    ring: dict[Authority, KeySet] = {}
+    for authority in (peer.authority for peer in config.peers):
+        sets = [read_key_set(raw) for raw in peers.key_sets(tx, authority)]
+        keys = {kid: key for one in sets for kid, key in one.keys.items()}
+        if keys:
+            ring[authority] = KeySet(authority, keys)
+    return ring
 
 
 def read_peer_keys(settings: PeerSettings) -> KeySet:

@@ -84,6 +84,11 @@ RULES: dict[str, Rule] = {
         "The body speaks for the authority that signed it: issued_by, confirmed_by, participant.",
         "protocol 2; KPCS section II",
     ),
+    "KP-A-006": Rule(
+        "wrong-authority",
+        "A succession names a log of its issuer, and a checkpoint of a log before it.",
+        "protocol 5",
+    ),
     # Form
     "KP-D-001": Rule(
         "schema-invalid", "Envelope and body have the form of their kind's schema.", "protocol 2"

@@ -1,19 +1,20 @@
 """Builds a node from its home; the only place that knows every room below `web`."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
 from node import config as settings
 from node.authority import Fault, OwnAuthority, no_fault
 from node.clock import Clock, SystemClock, seconds
-from node.config import Config, NodeSettings
+from node.config import Config, NodeSettings, log_origin
 from node.errors import ConfigError
+from node.home_lock import in_use
 from node.jose.keys import KeySet, read_key_set
 from node.jose.signing import Signers, load_signers
 from node.jose.verify import verify_raw
-from node.ledger import entries
+from node.ledger import entries, succession
 from node.ledger.checkpoints import CheckpointKeeper
 from node.ledger.database import Ledger
 from node.peering import open_book
@@ -46,7 +47,12 @@ def read_own_keys(node: NodeSettings) -> KeySet:
 
 @contextmanager
 def open_node(
-    home: Path, *, clock: Clock | None = None, fault: Fault = no_fault, signing: bool = True
+    home: Path,
+    *,
+    clock: Clock | None = None,
+    fault: Fault = no_fault,
+    signing: bool = True,
+    alone: bool = False,
 ) -> Iterator[OwnAuthority]:
     """A node of a home, closed at the end.
 
@@ -55,6 +61,7 @@ def open_node(
         clock: The machine's by default.
         fault: Called before each effect; only tests hand one in.
         signing: Whether private keys are needed; reading a ledger works without them.
+        alone: Whether no other process may have the home open.
 
     Raises:
         ConfigError: The home, its keys or its database are not usable; says how to mend it.
@@ -63,23 +70,30 @@ def open_node(
     now_s = seconds(clock.now())
     keys = read_own_keys(config.node)
     signers = load_signers(keys, config.node.private_keys, now_s) if signing else {}
-    keeper = checkpoint_keeper(config.node, keys, signers)
-    ledger = Ledger(config.node.database)
-    try:
+    with (
+        in_use(config.node.database.parent, alone=alone),
+        closing(Ledger(config.node.database)) as ledger,
+    ):
         _check_origin(ledger, config.node)
+        keeper = checkpoint_keeper(config.node, keys, signers, ledger)
         book = ledger.write(lambda tx: open_book(tx, config, now_s))
         yield OwnAuthority(config, keys, signers, ledger, keeper, clock, book, fault)
-    finally:
-        ledger.close()
 
 
-def checkpoint_keeper(node: NodeSettings, keys: KeySet, signers: Signers) -> CheckpointKeeper:
-    """The keeper of this authority's log; without signers it reads and checks only."""
+def checkpoint_keeper(
+    node: NodeSettings, keys: KeySet, signers: Signers, ledger: Ledger
+) -> CheckpointKeeper:
+    """The keeper of the log in a ledger; without signers it reads and checks only."""
+    number = ledger.read(succession.number)
     log_keys = [key for key in keys.keys.values() if key.role == "log"]
     signer = signers.get("log")
     newest = keys.keys[signer.kid] if signer else log_keys[-1]
+    *earlier, origin = (
+        log_origin(node.authority, node.sandbox, one) for one in range(1, number + 1)
+    )
     return CheckpointKeeper(
-        node.origin,
+        origin,
+        earlier,
         newest.raw,
         signer.sign if signer else _no_key,
         [(key.raw, partial(verify_raw, key)) for key in log_keys],

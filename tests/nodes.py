@@ -13,7 +13,7 @@ from node.authority import OwnAuthority
 from node.cli.app import main
 from node.demo.nodes import free_ports
 from node.demo.story import sample
-from node.wiring import open_node
+from node.wiring import open_node, read_config
 
 
 @dataclass
@@ -80,3 +80,19 @@ def shipments(sender: str = "RU", to: str = "EU-BE", count: int = 1, start: int 
     """Sample shipments of a pair."""
     fitting = [s for s in sample("shipments.json") if s["from"] == sender and s["to"] == to]
     return fitting[start : start + count]
+
+
+def set_mode(own: OwnAuthority, peer: str, mode: str, *, url: bool = True) -> None:
+    """Change how a node exchanges with a peer, as an operator would: in peers.toml."""
+    path = own.config.home / "peers.toml"
+    head, *tables = path.read_text("utf-8").split("\n[[peer]]\n")
+    for number, table in enumerate(tables):
+        if f'authority = "{peer}"' in table:
+            kept = [
+                line
+                for line in table.splitlines()
+                if not line.startswith("mode") and (url or not line.startswith("url"))
+            ]
+            tables[number] = "\n".join([*kept, f'mode = "{mode}"', ""])
+    path.write_text("\n[[peer]]\n".join([head, *tables]), "utf-8")
+    own.reload_peers(read_config(own.config.home))

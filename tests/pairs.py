@@ -5,6 +5,7 @@ from collections.abc import Callable
 from node.authority import OwnAuthority
 from node.errors import ProblemError
 from node.exchange import answers
+from node.exchange.acknowledge import Acknowledger
 from node.exchange.peer_log import hashes
 from node.exchange.receive import Receiver
 from node.exchange.send import Sender
@@ -35,11 +36,11 @@ def deliver_one(own: OwnAuthority, other: OwnAuthority, passes: Callable[[str], 
         return True
     if not passes("reply"):
         return False
-    gap = sender.accept(peer, outgoing.manifest, receipt)
+    gap = Acknowledger(own).accept(peer, outgoing.manifest, receipt)
     if gap is not None:
         query = {"old": str(gap.old), "new": str(gap.new)}
         bridge = answers.consistency(other, query)["proof"]
-        assert sender.accept(peer, outgoing.manifest, receipt, hashes(bridge)) is None
+        assert Acknowledger(own).accept(peer, outgoing.manifest, receipt, hashes(bridge)) is None
     return True
 
 

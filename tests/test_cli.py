@@ -804,7 +804,9 @@ class TestSync:
                 out, _ = await process.communicate()
 
         assert process.returncode == 0
-        assert json.loads(out)["items"] == [{"authority": "EU-BE", "delivered": 2, "error": None}]
+        assert json.loads(out)["items"] == [
+            {"authority": "EU-BE", "delivered": 2, "fetched": 0, "error": None}
+        ]
 
 
 _numbers = iter(range(10_000))

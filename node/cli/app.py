@@ -13,7 +13,7 @@ from node.errors import NodeError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("init", "Make a home: keys, database, peers.toml."),
-    "peer": ("peer", "Add, list and show the authorities to exchange with."),
+    "peer": ("peer", "Add, show, probe, pause and renew the authorities to exchange with."),
     "serve": ("serve", "Run the node: both listeners and the delivery workers."),
     "issue": ("issue", "Issue certificates for the shipments of a JSON file."),
     "draft": ("draft", "Exporter: reserve numbers, inspect, then issue or withdraw."),
@@ -38,8 +38,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "document": ("document", "Print a document's exact bytes."),
     "verify": ("verify", "Verify a document, bundle or receipt, also offline."),
     "sync": ("sync", "Exchange with peers once, now."),
+    "bundle": ("bundle", "Exchange by files: export and import."),
     "status": ("status", "Show whether peers are in sync, both directions."),
-    "ledger": ("ledger", "List, checkpoint, verify and rebuild the log."),
+    "ledger": ("ledger", "List, checkpoint, verify, rebuild and resume the log."),
+    "backup": ("backup", "Write ledger, settings and public keys to one file."),
+    "restore": ("backup", "Put the ledger of a backup into the home."),
     "doctor": ("doctor", "Check clock, SQLite, keys, disk and peers."),
     "demo": ("demo", "Show three authorities exchanging, on this machine."),
 }

@@ -7,8 +7,6 @@ from typing import Any
 from node.cli.output import FAILURE, Output, command
 
 MIN_FREE_BYTES = 1024**3
-CLOCK_WARN_S = 30
-"""The protocol forgives 120 s; say it well before."""
 
 
 @command()
@@ -93,7 +91,12 @@ def _log(own: Any) -> Iterator[dict[str, Any]]:
     try:
         own.ledger.read(own.checkpoints.guard)
     except LogBehindError as error:
-        yield _item("log", "fail", str(error), "bring the newest database back")
+        yield _item(
+            "log",
+            "fail",
+            str(error),
+            "bring the newest database back; if it is lost: kpnode ledger resume",
+        )
         return
     yield _item(
         "log", "ok", f"{own.ledger.read(entries.size)} entries; for all of it: kpnode ledger verify"
@@ -105,43 +108,21 @@ def _peers(own: Any) -> Iterator[dict[str, Any]]:
 
     for authority, reason in own.book.stopped.items():
         yield _item(f"peer {authority}", "fail", reason, "call its officials, compare fingerprints")
-    yield from asyncio.run(_ask_all(own))
+    yield from asyncio.run(_probe_all(own))
 
 
-async def _ask_all(own: Any) -> list[dict[str, Any]]:
+async def _probe_all(own: Any) -> list[dict[str, Any]]:
     import asyncio
 
-    import aiohttp
+    from node.exchange.probe import probe
 
-    timeout = aiohttp.ClientTimeout(total=10)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
-        return await asyncio.gather(*(_ask(own, session, peer) for peer in own.book.ring))
+    called = [peer for peer in own.book.ring if own.book.settings[peer].called]
+    walked = await asyncio.gather(*(probe(own, peer) for peer in called))
+    return [_as_item(peer, steps) for peer, steps in zip(called, walked, strict=True)]
 
 
-async def _ask(own: Any, session: Any, authority: str) -> dict[str, Any]:
-    from email.utils import parsedate_to_datetime
-    from functools import partial
-
-    import aiohttp
-
-    settings, name = own.book.settings[authority], f"peer {authority}"
-    bad = partial(_item, name, "warn")
-    try:
-        async with session.get(
-            f"{settings.url}/.well-known/kpx.json", allow_redirects=False
-        ) as response:
-            about = await response.json(content_type=None)
-            sent = parsedate_to_datetime(response.headers["Date"])
-    except aiohttp.ClientConnectorError as error:
-        reason = error.os_error.strerror or error.os_error
-        return bad(f"{settings.url}: cannot connect: {reason}", "it will be tried for ever")
-    except (aiohttp.ClientError, OSError, KeyError, ValueError) as error:
-        return bad(f"{settings.url}: {error or 'no answer'}", "it will be tried for ever")
-    if not isinstance(about, dict) or about.get("authority") != authority:
-        return bad(f"{settings.url} is not the node of {authority}", "mend url in peers.toml")
-    if about.get("sandbox", False) != own.sandbox:
-        return bad("one is sandbox, the other is not", "exchange with a node of your world")
-    apart = abs((sent - own.clock.now()).total_seconds())
-    if apart > CLOCK_WARN_S:
-        return bad(f"clocks differ by {apart:.0f} s", "set both clocks by NTP")
-    return _item(name, "ok", f"reached, clock within {apart:.0f} s")
+def _as_item(peer: str, steps: Any) -> dict[str, Any]:
+    failed = next((step for step in steps if not step.good), None)
+    if failed is None:
+        return _item(f"peer {peer}", "ok", "; ".join(f"{s.name}: {s.found}" for s in steps[-2:]))
+    return _item(f"peer {peer}", "warn", f"{failed.name}: {failed.found}", failed.mend)

@@ -11,7 +11,7 @@ from node.clock import iso
 
 @click.group()
 def ledger() -> None:
-    """List, checkpoint, verify and rebuild the log."""
+    """List, checkpoint, verify, rebuild and resume the log."""
 
 
 @command(name="list")
@@ -62,6 +62,7 @@ def checkpoint(output: Output) -> None:
 def verify(output: Output) -> None:
     """Verify every document, signature, tree node, checkpoint and stream of the ledger."""
     from node.ledger.audit import audit
+    from node.peering import keys_of_all_times
     from node.wiring import open_node
 
     def progress(done: int, size: int) -> None:
@@ -69,7 +70,8 @@ def verify(output: Output) -> None:
             click.echo(f"\r{done} of {size}", nl=False, err=True)
 
     with open_node(output.home, signing=False) as own:
-        ring = {**own.book.ring, own.name: own.keys}
+        ring = own.ledger.read(lambda tx: keys_of_all_times(tx, own.config))
+        ring[own.name] = own.keys
         found = own.ledger.read(lambda tx: audit(tx, own.checkpoints, ring, progress))
         behind = _behind(own)
     problems = [*found.problems, *behind]
@@ -104,6 +106,36 @@ def rebuild(output: Output) -> None:
     output.result({"documents": count}, f"rebuilt from {count} documents")
 
 
+@command()
+@click.option("--because", required=True, metavar="TEXT", help="Why; peers read it.")
+@click.option("--new-log", is_flag=True, help="Begin a successor log though nothing shows a loss.")
+@click.option("--officer", help="The officer who says so.")
+@click.option("--office", help="The office that says so.")
+def resume(
+    output: Output, because: str, new_log: bool, office: str | None, officer: str | None
+) -> None:
+    """Let a node go on that lost entries, or was restored and waits for its peers.
+
+    Bring back the newest database first if there is one: that loses nothing and needs no resume.
+    Where entries are lost for good, a successor log begins. It is announced to every peer with the
+    last known checkpoint of the one before, and each stream goes on where its peer is. The node
+    must be stopped meanwhile.
+    """
+    from node.office.officer import Officer
+    from node.office.resume_log import resume_log
+    from node.wiring import open_node
+
+    with open_node(output.home, alone=True) as own:
+        done = resume_log(own, because, Officer(office, officer), new_log=new_log)
+    result = {"origin": done.origin, "successor": done.successor, "predecessor": done.predecessor}
+    text = (
+        f"{done.origin} begins; it is announced to every peer at the next contact"
+        if done.successor
+        else f"{done.origin} goes on"
+    )
+    output.result(result, text)
+
+
 def _behind(own: Any) -> list[str]:
     from node.errors import LogBehindError
 
@@ -120,5 +152,5 @@ def _b64(raw: bytes) -> str:
     return base64url.encode(raw)
 
 
-for sub in (list_, checkpoint, verify, rebuild):
+for sub in (list_, checkpoint, verify, rebuild, resume):
     ledger.add_command(sub)

@@ -1,20 +1,25 @@
 """`kpnode peer`: the authorities to exchange with."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from node.cli.output import Output, command, read_file
+
+if TYPE_CHECKING:
+    from node.authority import OwnAuthority
 
 MAX_FETCH_S = 20
 
 
 @click.group()
 def peer() -> None:
-    """Add, list and show the authorities to exchange with."""
+    """Add, show, probe, pause and renew the authorities to exchange with."""
 
 
 @command()
 @click.argument("authority")
-@click.option("--url", required=True, help="Where the peer's node is reached.")
+@click.option("--url", help="Where the peer's node is reached; may be left out for pull and carry.")
 @click.option("--jwks", required=True, help="Its key set: a file, or a URL (with --fingerprint).")
 @click.option("--fingerprint", help="As its officials told you over the phone.")
 @click.option("--name", help="Its name, for people.")
@@ -23,12 +28,13 @@ def peer() -> None:
     type=click.Choice(["push", "pull", "carry"]),
     default="push",
     show_default=True,
-    help="How bundles reach it.",
+    help="push: each calls the other. pull: only one can be called, the other does all the "
+    "calling. carry: files.",
 )
 def add(
     output: Output,
     authority: str,
-    url: str,
+    url: str | None,
     jwks: str,
     fingerprint: str | None,
     name: str | None,
@@ -39,23 +45,26 @@ def add(
     Compare the fingerprint with what the peer's officials read to you; it is what makes their
     signatures theirs. A set fetched from a URL is refused without --fingerprint.
     """
-    from node.config import check_url
-    from node.jose.keys import MAX_KEY_SET_BYTES
     from node.office.add_peer import add_peer
     from node.wiring import open_node
 
-    remote = jwks.startswith(("http://", "https://"))
-    if remote and fingerprint is None:
+    if jwks.startswith(("http://", "https://")) and fingerprint is None:
         raise click.UsageError("--jwks from a URL needs --fingerprint")
+    if not url and mode == "push":
+        raise click.UsageError("--mode push needs --url; without one it is pull or carry")
     with open_node(output.home) as own:
-        if remote:
-            check_url(jwks, own.sandbox)
-        raw = _fetch(jwks, MAX_KEY_SET_BYTES) if remote else read_file(jwks, MAX_KEY_SET_BYTES)
+        raw = _key_set(own, jwks)
         keys = add_peer(
-            own, authority, url=url, key_set=raw, fingerprint=fingerprint, name=name, mode=mode
+            own,
+            authority,
+            url=url or "",
+            key_set=raw,
+            fingerprint=fingerprint,
+            name=name,
+            mode=mode,
         )
     output.result(
-        {"authority": authority, "url": url, "mode": mode, "fingerprint": keys.fingerprint},
+        {"authority": authority, "url": url or None, "mode": mode, "fingerprint": keys.fingerprint},
         f"{authority}: pinned\nfingerprint  {keys.fingerprint}",
     )
     if fingerprint is None:
@@ -76,7 +85,7 @@ def list_(output: Output) -> None:
             {
                 "authority": settings.authority,
                 "name": settings.name,
-                "url": settings.url,
+                "url": settings.url or None,
                 "mode": settings.mode,
                 "fingerprint": state.fingerprint if state else None,
             }
@@ -94,6 +103,7 @@ def show(output: Output, authority: str) -> None:
     """Show one peer: keys, streams, quarantine, incidents."""
     from node.errors import NotFoundError
     from node.exchange.status import status
+    from node.incidents import INCIDENTS
     from node.ledger import peers, streams, witness
     from node.wiring import open_node
 
@@ -102,18 +112,19 @@ def show(output: Output, authority: str) -> None:
         if settings is None:
             raise NotFoundError(f"{authority} is no peer of this node; see kpnode peer list")
         row = next(r for r in status(own)["peers"] if r["authority"] == authority)
-        state, kept, held = own.ledger.read(
+        state, kept, held, incidents = own.ledger.read(
             lambda tx: (
                 peers.state(tx, authority),
                 streams.quarantined(tx, authority),
                 witness.held(tx, authority),
+                peers.incidents(tx, authority),
             )
         )
         keys = own.book.ring.get(settings.authority)
     result = {
         **row,
         "name": settings.name,
-        "url": settings.url,
+        "url": settings.url or None,
         "mode": settings.mode,
         "fingerprint": state.fingerprint if state else None,
         "keys": [dict(key.jwk) for key in keys.keys.values()] if keys else [],
@@ -121,21 +132,138 @@ def show(output: Output, authority: str) -> None:
         "quarantined": [
             {"position": q.position, "doc_id": q.doc_id, "errors": q.errors} for q in kept
         ],
+        "incidents": [
+            {
+                **told,
+                "means": INCIDENTS[incident.code].means,
+                "mend": INCIDENTS[incident.code].mend.replace("PEER", authority),
+                "evidence": incident.evidence,
+            }
+            for told, incident in zip(row["incidents"], incidents, strict=True)
+        ],
     }
     lines = [
         f"{settings.authority}  {settings.name}",
         f"state        {row['state']}",
-        f"address      {settings.url} ({settings.mode})",
+        f"address      {settings.url or 'none'} ({settings.mode})",
         f"fingerprint  {result['fingerprint']}",
         f"sent         {row['out']['acknowledged']} of {row['out']['position']} acknowledged",
         f"received     {row['in']['have']} of {row['in']['known']}",
         f"witnessed    {f'{held.size} entries of its log' if held else 'nothing of its log yet'}",
         f"last contact {row['last_contact'] or 'none'}",
         *([f"last error   {row['last_error']}"] if row["last_error"] else []),
-        *(f"incident     {i['at']} {i['code']}: {i['detail']}" for i in row["incidents"]),
+        *(
+            [f"paused       {row['paused']['at']}: {row['paused']['because']}"]
+            if row["paused"]
+            else []
+        ),
+        *(
+            line
+            for i in result["incidents"]
+            for line in (
+                f"incident     {i['at']} {i['code']}: {i['detail']}",
+                f"             {i['means']}",
+                f"             to do: {i['mend']}",
+            )
+        ),
         *(f"quarantine   {q.position} {q.doc_id} {q.errors[0]['code']}" for q in kept),
     ]
     output.result(result, "\n".join(lines))
+
+
+@command()
+@click.argument("authority")
+def probe(output: Output, authority: str) -> None:
+    """Go the whole way to AUTHORITY, step by step, and say where it breaks off.
+
+    The steps are name, connect, tls, protocol, keys, clock and position. Nothing is delivered.
+    Exit code 7 if one fails.
+    """
+    import asyncio
+    import sys
+
+    from node.cli.output import UNREACHABLE
+    from node.errors import NotFoundError
+    from node.exchange.probe import probe as walk
+    from node.ids import Authority
+    from node.wiring import open_node
+
+    with open_node(output.home) as own:
+        if own.config.peer(authority) is None:
+            raise NotFoundError(f"{authority} is no peer of this node; see kpnode peer list")
+        steps = asyncio.run(walk(own, Authority(authority)))
+    items = [
+        {"step": s.name, "ok": s.good, "found": s.found, "mend": s.mend or None} for s in steps
+    ]
+    rows = [{**item, "state": "ok" if item["ok"] else "FAILED"} for item in items]
+    columns = {"step": "STEP", "state": "", "found": "FOUND", "mend": "MEND"}
+    output.rows({"items": items, "next": None}, rows, columns)
+    if not all(step.good for step in steps):
+        sys.exit(UNREACHABLE)
+
+
+@command()
+@click.argument("authority")
+@click.option("--because", required=True, metavar="TEXT", help="Why; it stays on record.")
+def pause(output: Output, authority: str, because: str) -> None:
+    """Send nothing to AUTHORITY and take nothing from it, until resume."""
+    from node.office.hold_peer import pause as verb
+    from node.wiring import open_node
+
+    with open_node(output.home, signing=False) as own:
+        verb(own, authority, because)
+    output.result({"authority": authority, "paused": True}, f"{authority} is paused: {because}")
+
+
+@command()
+@click.argument("authority")
+@click.option("--because", required=True, metavar="TEXT", help="Why; it stays on record.")
+def resume(output: Output, authority: str, because: str) -> None:
+    """Go on with AUTHORITY: end its pause and its incidents.
+
+    What was found stays on record. If the cause lasts, the next contact opens the incident anew.
+    """
+    from node.office.hold_peer import resume as verb
+    from node.wiring import open_node
+
+    with open_node(output.home, signing=False) as own:
+        ended = verb(own, authority, because)
+    told = f"{authority} goes on; incidents ended: {ended}"
+    output.result({"authority": authority, "paused": False, "incidents_ended": ended}, told)
+
+
+@command()
+@click.argument("authority")
+@click.option("--jwks", required=True, help="Its new key set: a file, or a URL.")
+@click.option("--fingerprint", required=True, help="As its officials told you over the phone.")
+@click.option("--because", required=True, metavar="TEXT", help="Why; it stays on record.")
+def renew(output: Output, authority: str, jwks: str, fingerprint: str, because: str) -> None:
+    """Pin the new keys of AUTHORITY, which is a peer already.
+
+    Compare the fingerprint with what its officials read to you, on a number you have from before.
+    What its former keys have signed stays good.
+    """
+    from node.office.hold_peer import renew_keys
+    from node.wiring import open_node
+
+    with open_node(output.home, signing=False) as own:
+        keys = renew_keys(
+            own, authority, key_set=_key_set(own, jwks), fingerprint=fingerprint, because=because
+        )
+    output.result(
+        {"authority": authority, "fingerprint": keys.fingerprint},
+        f"{authority}: pinned anew\nfingerprint  {keys.fingerprint}",
+    )
+
+
+def _key_set(own: "OwnAuthority", jwks: str) -> bytes:
+    from node.config import check_url
+    from node.jose.keys import MAX_KEY_SET_BYTES
+
+    if not jwks.startswith(("http://", "https://")):
+        return read_file(jwks, MAX_KEY_SET_BYTES)
+    check_url(jwks, own.sandbox)
+    return _fetch(jwks, MAX_KEY_SET_BYTES)
 
 
 def _fetch(url: str, limit: int) -> bytes:
@@ -162,5 +290,5 @@ def _fetch(url: str, limit: int) -> bytes:
         raise PeerUnreachableError(f"{url}: {error or 'took too long'}") from None
 
 
-for sub in (add, list_, show):
+for sub in (add, list_, show, probe, pause, resume, renew):
     peer.add_command(sub)

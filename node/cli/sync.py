@@ -8,7 +8,10 @@ from node.cli.output import UNREACHABLE, Output, command
 @command()
 @click.option("--peer", help="Only with this authority.")
 def sync(output: Output, peer: str | None) -> None:
-    """Exchange with each push peer once, now, whether or not the node runs."""
+    """Exchange with each peer that is called once, now, whether or not the node runs.
+
+    Peers in carry mode get files: kpnode bundle export and import.
+    """
     import asyncio
     import sys
 
@@ -22,16 +25,28 @@ def sync(output: Output, peer: str | None) -> None:
     with open_node(output.home) as own:
         if peer is not None and peer not in own.book.settings:
             raise NotFoundError(f"{peer} is no peer of this node; see kpnode peer list")
-        if peer is not None and own.book.settings[Authority(peer)].mode != "push":
-            raise click.UsageError(f"{peer} is not pushed to; see its mode in peers.toml")
+        if peer is not None and not own.book.settings[Authority(peer)].called:
+            raise click.UsageError(
+                f"{peer} is not called: it has no url, or mode carry; see kpnode bundle export"
+            )
         stopped = {name: why for name, why in own.book.stopped.items() if peer in (None, name)}
         rounds = asyncio.run(_rounds(own, peer))
     items = [
-        {"authority": name, "delivered": done.delivered, "error": done.error}
+        {
+            "authority": name,
+            "delivered": done.delivered,
+            "fetched": done.fetched,
+            "error": done.error,
+        }
         for name, done in rounds.items()
-    ] + [{"authority": name, "delivered": 0, "error": why} for name, why in stopped.items()]
-    columns = {"authority": "PEER", "delivered": "DELIVERED", "error": "ERROR"}
-    output.rows({"items": items, "next": None}, items, columns, "No push peers.")
+    ] + [
+        {"authority": name, "delivered": 0, "fetched": 0, "error": why}
+        for name, why in stopped.items()
+    ]
+    columns = {
+        "authority": "PEER", "delivered": "DELIVERED", "fetched": "FETCHED", "error": "ERROR",
+    }  # fmt: skip
+    output.rows({"items": items, "next": None}, items, columns, "No peers that are called.")
     for name, done in rounds.items():
         if done.busy:
             output.note(f"{name}: the running node is delivering to it")
@@ -47,7 +62,7 @@ async def _rounds(own, peer: str | None):  # type: ignore[no-untyped-def]
 
     async with new_session() as session:
         dispatch = Dispatch(own, session, "sync")
-        names = [name for name in dispatch.pushed() if peer in (None, name)]
+        names = [name for name in dispatch.called() if peer in (None, name)]
         done = await asyncio.gather(
             *(dispatch.courier(name).round(heartbeat=True) for name in names)
         )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from node.documents import Content
-from node.domain import answering, certificate
+from node.domain import answering, certificate, succession
 from node.domain.context import Context
 from node.domain.kinds import CERTIFICATE
 from node.errors import Finding, ordered
@@ -57,6 +57,7 @@ STEPS: dict[str, Steps] = {
     "technical-certificate": _answering(answering.not_ahead, answering.technical_dates),
     "return": _answering(answering.arrival, answering.not_ahead),
     "revocation": _answering(answering.not_ahead),
+    "succession": Steps((answering.authority_matches, succession.own_log), frozenset()),
     "record": _answering(),
 }
 

@@ -37,6 +37,7 @@ AMENDMENT = Kind("amendment", "doc", travels=True, speaker="amended_by")
 TECHNICAL_CERTIFICATE = Kind("technical-certificate", "doc", travels=True, speaker="issued_by")
 RETURN = Kind("return", "doc", travels=True, speaker="taken_in_by")
 REVOCATION = Kind("revocation", "doc", travels=True, speaker="revoked_by")
+SUCCESSION = Kind("succession", "doc", travels=True, speaker="announced_by", outsiders=True)
 RECORD = Kind("record", "doc", travels=False, speaker="by")
 MANIFEST = Kind("manifest", "msg", travels=False, outsiders=True)
 RECEIPT = Kind("receipt", "msg", travels=False, outsiders=True)
@@ -53,6 +54,7 @@ KINDS: dict[str, Kind] = {
         TECHNICAL_CERTIFICATE,
         RETURN,
         REVOCATION,
+        SUCCESSION,
         RECORD,
         MANIFEST,
         RECEIPT,

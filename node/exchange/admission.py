@@ -11,15 +11,16 @@ from node.documents import SignedDocument, UnverifiedJws
 from node.domain.kinds import Kind
 from node.errors import ProblemError, RefusedError
 from node.jose.verify import verify
+from node.ledger import peers
 
 RETRY_AFTER_PAUSE_S = 900
 
 
 def check_known(own: OwnAuthority, issuer: str) -> None:
-    """Only pinned peers are spoken to.
+    """Only pinned peers are spoken to, and only while neither side is paused.
 
     Raises:
-        ProblemError: ``unknown-peer``, or ``paused`` where its keys have changed.
+        ProblemError: ``unknown-peer``, or ``paused`` by the operator or because keys have changed.
     """
     if issuer in own.book.stopped:
         raise ProblemError(
@@ -29,6 +30,13 @@ def check_known(own: OwnAuthority, issuer: str) -> None:
         )
     if issuer not in own.book.ring:
         raise ProblemError("unknown-peer", "no such peer")
+    state = own.ledger.read(lambda tx: peers.state(tx, issuer))
+    if state is not None and state.paused_at is not None:
+        raise ProblemError(
+            "paused",
+            "this node's operator has paused the exchange",
+            {"retry_after": RETRY_AFTER_PAUSE_S},
+        )
 
 
 def authenticate(own: OwnAuthority, untrusted: UnverifiedJws, kind: Kind) -> SignedDocument:

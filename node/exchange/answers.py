@@ -6,8 +6,12 @@ from typing import Any
 
 from node import base64url
 from node.authority import OwnAuthority
+from node.bundle import MAX_DOCUMENTS
 from node.errors import ProblemError
 from node.exchange import peer_log
+from node.exchange.acknowledge import Acknowledger, InvalidReceiptError
+from node.exchange.admission import RETRY_AFTER_PAUSE_S
+from node.exchange.send import Sender
 from node.ids import Authority
 from node.ledger import entries, peers, streams, witness
 from node.ledger.database import Transaction
@@ -46,6 +50,48 @@ def position(own: OwnAuthority, caller: Authority) -> dict[str, Any]:
     result = own.ledger.write(answer)
     own.checkpoints.release(result["checkpoint"])
     return result
+
+
+def bundle_for(own: OwnAuthority, caller: Authority, query: Mapping[str, str]) -> bytes:
+    """What waits for a peer that pulls: ``after`` a position, at most ``limit`` documents.
+
+    Both may be left out: then it is all that the caller has not acknowledged.
+
+    Raises:
+        ProblemError: ``bad-request``, or ``paused`` where an incident has stopped the stream.
+        LogBehindError: Nothing may be signed.
+    """
+    if len(query) != len(set(query)) or not set(query) <= {"after", "limit"}:
+        raise ProblemError("bad-request", "expected after and limit")
+    after = _numbers({"after": query["after"]}, "after")[0] if "after" in query else None
+    limit = _numbers({"limit": query["limit"]}, "limit")[0] if "limit" in query else MAX_DOCUMENTS
+    made = Sender(own).pulled(caller, after, min(limit, MAX_DOCUMENTS))
+    if made is None:
+        raise ProblemError(
+            "paused", "an incident has stopped this stream", {"retry_after": RETRY_AFTER_PAUSE_S}
+        )
+    return made.raw
+
+
+def take_receipt(own: OwnAuthority, acknowledger: Acknowledger, raw: bytes) -> Authority:
+    """Let the receipt of a pulled bundle count; returns who gave it.
+
+    Raises:
+        ProblemError: Why it is none; ``proof-needed`` where it does not connect to what is held of
+            the caller's log: the bundle fetched next leads there.
+    """
+    try:
+        peer, gap = acknowledger.take(raw)
+    except InvalidReceiptError as error:
+        raise ProblemError(error.problem, str(error)) from None
+    if gap is None:
+        return peer
+
+    def renew(tx: Transaction) -> ProblemError:
+        peers.update(tx, peer, in_flight=None)
+        return peer_log.proof_needed(tx, peer, f"expected a proof from size {gap.old} to {gap.new}")
+
+    raise own.ledger.write(renew)
 
 
 def checkpoint(own: OwnAuthority) -> str:

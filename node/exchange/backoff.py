@@ -5,7 +5,7 @@ from random import Random
 FIRST_S = 1.0
 CAP_S = 15 * 60.0
 HEARTBEAT_S = 15 * 60.0
-HEARTBEAT_SPREAD = 0.2
+SPREAD = 0.2
 FIRST_HEARTBEAT_S = 10.0
 """The first heartbeat after start comes within this; the protocol allows a minute."""
 
@@ -26,4 +26,9 @@ def delay_s(attempts: int, random: Random, retry_after_s: float | None = None) -
 
 def heartbeat_s(random: Random) -> float:
     """Seconds until the next heartbeat: 15 minutes ± 20 %."""
-    return HEARTBEAT_S * random.uniform(1 - HEARTBEAT_SPREAD, 1 + HEARTBEAT_SPREAD)
+    return spread(HEARTBEAT_S, random)
+
+
+def spread(seconds: float, random: Random) -> float:
+    """A period ± 20 %, so that many nodes do not act at once."""
+    return seconds * random.uniform(1 - SPREAD, 1 + SPREAD)

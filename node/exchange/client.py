@@ -2,7 +2,10 @@
 
 import asyncio
 import io
+import ssl
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -11,12 +14,14 @@ from yarl import URL
 
 from node import bundle, strict_json
 from node.authority import OwnAuthority
+from node.bundle import RECEIPT_TYPE
 from node.config import PeerSettings
 from node.documents import MAX_TRANSPORT_BYTES
 from node.errors import PeerUnreachableError
 from node.exchange import tokens
+from node.tls import client_context
 
-TIMEOUT = aiohttp.ClientTimeout(total=120, connect=10, sock_read=60)
+TIMEOUT = aiohttp.ClientTimeout(total=120, connect=10, sock_connect=10, sock_read=60)
 """A full bundle over a weak link takes a minute and more; a silent peer is given up earlier."""
 
 
@@ -33,12 +38,16 @@ class TimedOutError(PeerUnreachableError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a peer answered. `retry_after_s` is None unless it asked for a pause."""
+    """What a peer answered. `retry_after_s` is None unless it asked for a pause.
+
+    `date` is the header, for the peer's clock.
+    """
 
     status: int
     media_type: str
     body: bytes
     retry_after_s: float | None
+    date: str | None = None
 
     def json(self) -> dict[str, Any]:
         """The body as a JSON object, read strictly; empty where it is none."""
@@ -50,7 +59,11 @@ class Answer:
 
 
 class PeerClient:
-    """Requests to one peer."""
+    """Requests to one peer.
+
+    Raises:
+        ConfigError: ``bad-certificate``.
+    """
 
     def __init__(
         self, own: OwnAuthority, settings: PeerSettings, session: aiohttp.ClientSession
@@ -58,6 +71,10 @@ class PeerClient:
         self._own = own
         self._settings = settings
         self._session = session
+        https = settings.url.startswith("https:")
+        self._ssl: ssl.SSLContext | bool = (
+            client_context(own.config.tls, settings) if https else True
+        )
 
     async def post_bundle(self, raw: bytes) -> Answer:
         """Push a bundle.
@@ -67,21 +84,53 @@ class PeerClient:
         """
         return await self._ask("POST", "/kpx/v1/bundles", raw, {"Content-Type": bundle.MEDIA_TYPE})
 
+    async def post_receipt(self, raw: bytes) -> Answer:
+        """Acknowledge a bundle that was pulled.
+
+        Raises:
+            PeerUnreachableError: As `post_bundle`.
+        """
+        return await self._ask("POST", "/kpx/v1/receipts", raw, {"Content-Type": RECEIPT_TYPE})
+
+    async def get_open(self, path: str) -> Answer:
+        """Ask for what anyone may read.
+
+        Raises:
+            PeerUnreachableError: As `post_bundle`.
+        """
+        return await self._ask("GET", path, None, {})
+
+    async def get_bundle(self, *, after: int, limit: int) -> Answer:
+        """Fetch what waits at the peer after a position.
+
+        Raises:
+            PeerUnreachableError: As `post_bundle`.
+        """
+        target = f"/kpx/v1/bundles?{urlencode({'after': after, 'limit': limit})}"
+        return await self._get(target, bundle.MAX_BUNDLE_BYTES)
+
     async def get(self, path: str, **query: int) -> Answer:
         """Ask for something of this pair, with a fresh token.
 
         Raises:
             PeerUnreachableError: As `post_bundle`.
         """
-        target = path + ("?" + urlencode(query) if query else "")
+        return await self._get(path + ("?" + urlencode(query) if query else ""))
+
+    async def _get(self, target: str, limit: int = MAX_TRANSPORT_BYTES) -> Answer:
         prefix = urlsplit(self._settings.url).path
         token = await asyncio.to_thread(
             tokens.make, self._own, self._settings.authority, prefix + target
         )
-        return await self._ask("GET", target, None, {"Authorization": token})
+        return await self._ask("GET", target, None, {"Authorization": token}, limit)
 
     async def _ask(
-        self, method: str, target: str, body: bytes | None, headers: dict[str, str]
+        self,
+        method: str,
+        target: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        limit: int = MAX_TRANSPORT_BYTES,
     ) -> Answer:
         url = URL(self._settings.url + target, encoded=True)
         try:
@@ -91,18 +140,25 @@ class PeerClient:
                 data=None if body is None else io.BytesIO(body),  # in pieces, not at once
                 headers=headers,
                 timeout=TIMEOUT,
+                ssl=self._ssl,
                 allow_redirects=False,
             ) as response:
                 return Answer(
                     response.status,
                     response.content_type,
-                    await _bounded(response),
+                    await _bounded(response, limit),
                     _retry_after(response.headers.get("Retry-After")),
+                    response.headers.get("Date"),
                 )
         except aiohttp.ConnectionTimeoutError:
             raise PeerUnreachableError(f"{url.host}:{url.port}: cannot connect in time") from None
         except TimeoutError:
             raise TimedOutError(f"{url.host}:{url.port} took too long to answer") from None
+        except aiohttp.ClientConnectorCertificateError as error:
+            reason = getattr(error.certificate_error, "verify_message", error.certificate_error)
+            raise PeerUnreachableError(
+                f"{url.host}:{url.port}: its certificate is not trusted: {reason}"
+            ) from None
         except aiohttp.ClientConnectorError as error:
             reason = error.os_error.strerror or error.os_error
             raise PeerUnreachableError(f"{url.host}:{url.port}: cannot connect: {reason}") from None
@@ -110,14 +166,24 @@ class PeerClient:
             raise PeerUnreachableError(f"{url.host}:{url.port}: {error}") from None
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+async def _bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
     received = bytearray()
     async for chunk in response.content.iter_chunked(64 * 1024):
         received += chunk
-        if len(received) > MAX_TRANSPORT_BYTES:
-            raise PeerUnreachableError(f"an answer of more than {MAX_TRANSPORT_BYTES} bytes")
+        if len(received) > limit:
+            raise PeerUnreachableError(f"an answer of more than {limit} bytes")
     return bytes(received)
 
 
 def _retry_after(text: str | None) -> float | None:
-    return float(text) if text is not None and text.isascii() and text.isdigit() else None
+    """Seconds to wait, from either form of the header (RFC 9110 section 10.2.3)."""
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())

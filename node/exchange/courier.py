@@ -1,4 +1,7 @@
-"""The delivery worker of one peer: pushes what waits, keeps trying for ever, checks what it is told."""
+"""The delivery worker of one peer: keeps trying for ever, and checks what it is told.
+
+It pushes what waits; from a peer that cannot call, it first fetches what waits there.
+"""
 
 import asyncio
 import contextlib
@@ -8,6 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from random import Random, SystemRandom
+from typing import Any
 
 import structlog
 
@@ -19,9 +23,11 @@ from node.errors import (
     PeerUnreachableError,
 )
 from node.exchange import backoff, inspection
+from node.exchange.acknowledge import Acknowledger, InvalidReceiptError
 from node.exchange.client import Answer, PeerClient, TimedOutError
+from node.exchange.fetch import Fetcher, FetchError
 from node.exchange.peer_log import Gap, read_proof
-from node.exchange.send import InvalidReceiptError, Outgoing, Sender
+from node.exchange.send import Outgoing, Sender
 from node.ids import Authority
 from node.ledger import peers
 from node.ledger.database import Transaction
@@ -35,9 +41,28 @@ RECHECK_S = 1.0
 MAX_SPOT_CHECKS = 20
 
 IDLE_POLL_S = 60.0
+PULL_POLL_S = 20.0
+"""How often a peer that cannot call is asked whether something waits there."""
+
+HEALTHY_AT_ONCE, SICK_AT_ONCE = 16, 4
+"""Rounds at once, of peers in good standing and of those whose last round failed: sick ones wait
+for each other only."""
+
 _RETRIED = frozenset({401, 408, 425, 429})
 
 log = structlog.get_logger()
+
+
+class Slots:
+    """How many rounds of a node run at once; what fails does not take the place of what works."""
+
+    def __init__(self) -> None:
+        self._healthy = asyncio.Semaphore(HEALTHY_AT_ONCE)
+        self._sick = asyncio.Semaphore(SICK_AT_ONCE)
+
+    def of(self, failures: int) -> asyncio.Semaphore:
+        """The places for a peer with so many failures in a row."""
+        return self._sick if failures else self._healthy
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +71,14 @@ class Round:
 
     Attributes:
         delivered, bundles: How much was acknowledged.
+        fetched: Documents that were pulled.
         error: None if it went well.
         busy: Whether another process was delivering to the peer, so that nothing was done here.
     """
 
     delivered: int = 0
     bundles: int = 0
+    fetched: int = 0
     error: str | None = None
     busy: bool = False
 
@@ -63,6 +90,11 @@ class _FailedError(Exception):
         self.at_cap = at_cap
 
 
+def _failure(error: FetchError) -> _FailedError:
+    later = error.status >= 500 or error.status in _RETRIED or error.code == "proof-needed"
+    return _FailedError(str(error), retry_after_s=error.retry_after_s, at_cap=not later)
+
+
 class Courier:
     """Delivers to one peer; at most one bundle of a stream is in flight (a lease row).
 
@@ -71,6 +103,8 @@ class Courier:
         peer: The recipient.
         client: HTTP to the recipient.
         holder: What kind of process this is, for the lease.
+        pulls: Whether the peer cannot call, so that its bundles are fetched.
+        slots: Shared by the couriers of a node.
         random: Source of jitter.
     """
 
@@ -80,12 +114,18 @@ class Courier:
         peer: Authority,
         client: PeerClient,
         holder: str,
+        *,
+        pulls: bool = False,
+        slots: Slots | None = None,
         random: Random | None = None,
     ) -> None:
         self._own = own
         self._peer = peer
         self._client = client
         self._sender = Sender(own)
+        self._acknowledger = Acknowledger(own)
+        self._fetcher = Fetcher(own, peer, client) if pulls else None
+        self._slots = slots or Slots()
         self._random = random or SystemRandom()
         self._holder = f"{holder}-{os.getpid()}-{secrets.token_hex(4)}"
         self._greeted = False
@@ -108,19 +148,27 @@ class Courier:
         longest = backoff.FIRST_HEARTBEAT_S  # a pause from before the start is not sat out
         while True:
             self._wake.clear()
-            pause = min(await self._pause_s(), longest)
+            failures, pause = await self._due()
+            pause = min(pause, longest)
             if pause <= 0:
                 longest = backoff.CAP_S
                 heartbeat = time.monotonic() >= beat_at
-                done = await self.round(heartbeat=heartbeat)
+                async with self._slots.of(failures):
+                    done = await self.round(heartbeat=heartbeat)
                 if heartbeat or done.bundles:
                     beat_at = time.monotonic() + backoff.heartbeat_s(self._random)
                 waits = done.error is not None or done.busy
-                pause = RECHECK_S if waits else beat_at - time.monotonic()
+                pause = RECHECK_S if waits else self._idle_s(beat_at)
             # Not wait_for: before Python 3.12 it loses a cancellation that comes with the event.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(max(pause, 0.0), IDLE_POLL_S)):
                     await self._wake.wait()
+
+    def _idle_s(self, beat_at: float) -> float:
+        until_beat = beat_at - time.monotonic()
+        if self._fetcher is None:
+            return until_beat
+        return min(until_beat, backoff.spread(PULL_POLL_S, self._random))
 
     async def round(self, *, heartbeat: bool) -> Round:
         """Deliver everything that waits; with `heartbeat` at least an empty bundle.
@@ -128,11 +176,13 @@ class Courier:
         Never raises for what a peer does or the machine lacks; the error is in the result and, as
         far as that can be written, in the database.
         """
-        delivered = bundles = 0
+        delivered = bundles = fetched = 0
         try:
             async with self._leased() as mine:
-                if not mine:
-                    return Round(busy=True)
+                if not mine or await self._paused():
+                    return Round(busy=not mine)
+                if self._fetcher is not None:
+                    fetched = await self._fetch(self._fetcher, heartbeat=heartbeat)
                 while True:
                     outgoing = await self._deliver(heartbeat=heartbeat and not bundles)
                     if outgoing is None:
@@ -143,8 +193,25 @@ class Courier:
             if not isinstance(error, NodeError | _FailedError):
                 log.exception("courier", peer=self._peer)
             await self._failed(error)
-            return Round(delivered, bundles, str(error))
-        return Round(delivered, bundles)
+            return Round(delivered, bundles, fetched, str(error))
+        if fetched and not bundles:
+            await asyncio.to_thread(self._own.ledger.write, self._well)
+        return Round(delivered, bundles, fetched)
+
+    async def _fetch(self, fetcher: Fetcher, *, heartbeat: bool) -> int:
+        """Pull first: a receipt that a former round could not post goes before anything newer."""
+        position = await self._greet()
+        try:
+            return await fetcher.fetch(position, heartbeat=heartbeat)
+        except FetchError as error:
+            if error.code != "proof-needed":
+                raise _failure(error) from None
+        # Our heartbeat says what we hold of its log; its next bundle starts from there.
+        await self._deliver(heartbeat=True)
+        try:
+            return await fetcher.fetch(position, heartbeat=heartbeat)
+        except FetchError as error:
+            raise _failure(error) from None
 
     async def _deliver(self, *, heartbeat: bool) -> Outgoing | None:
         if not self._greeted:
@@ -183,12 +250,12 @@ class Courier:
         if answer.status != 200:
             raise await self._refusal(outgoing, answer)
         gap = await asyncio.to_thread(
-            self._sender.accept, self._peer, outgoing.manifest, answer.body
+            self._acknowledger.accept, self._peer, outgoing.manifest, answer.body
         )
         if gap is not None:
             bridge = await self._ask_consistency(gap)
             left = await asyncio.to_thread(
-                self._sender.accept, self._peer, outgoing.manifest, answer.body, bridge
+                self._acknowledger.accept, self._peer, outgoing.manifest, answer.body, bridge
             )
             if left is not None:
                 raise InvalidReceiptError(f"no proof from size {left.old} to {left.new} verifies")
@@ -199,7 +266,11 @@ class Courier:
         text = f"{answer.status} {code} {detail}".strip()
         if code in ("stream-fork", "log-fork"):
             stated = await asyncio.to_thread(
-                self._sender.forked, self._peer, outgoing.manifest, code, problem.get("statement")
+                self._acknowledger.forked,
+                self._peer,
+                outgoing.manifest,
+                code,
+                problem.get("statement"),
             )
             return _FailedError(text if stated else f"{text} (not signed)", at_cap=stated)
         if answer.status >= 500 or answer.status in _RETRIED or code == "proof-needed":
@@ -214,17 +285,35 @@ class Courier:
             raise _FailedError(f"{answer.status}: no consistency proof")
         return proof
 
-    async def _greet(self) -> None:
-        """Ask how the peer sees the pair, once before the first bundle (protocol section 5)."""
+    async def _greet(self) -> dict[str, Any]:
+        """Ask how the peer sees the pair, before the first bundle (protocol section 5).
+
+        Returns:
+            Its position; empty if it answers none.
+        """
         answer = await self._client.get("/kpx/v1/position")
-        if answer.status == 200:
-            await asyncio.to_thread(inspection.check_position, self._own, self._peer, answer.json())
-        elif answer.status >= 500 or answer.status in _RETRIED:
+        position = answer.json() if answer.status == 200 else {}
+        if answer.status >= 500 or answer.status in _RETRIED:
             # Nothing is signed for this peer before it has been asked; other answers will not come.
             code = str(answer.json().get("code", "")) or "no answer"
             text = f"{answer.status} {code} to the question for the position"
+            await self._look_at_keys()
             raise _FailedError(text, retry_after_s=answer.retry_after_s)
-        self._greeted = True
+        if not self._greeted:
+            if position:
+                await asyncio.to_thread(inspection.check_position, self._own, self._peer, position)
+            await self._look_at_keys()
+            self._greeted = True
+        return position
+
+    async def _look_at_keys(self) -> None:
+        """Other keys than the pinned ones explain why nothing verifies; a peer may come back so."""
+        with contextlib.suppress(PeerUnreachableError):  # it is asked again
+            published = await self._client.get_open("/.well-known/jwks.json")
+            if published.status == 200:
+                await asyncio.to_thread(
+                    inspection.check_keys, self._own, self._peer, published.body
+                )
 
     async def _spot_checks(self) -> None:
         """Rule 7: one document of each bundle received must be in the sender's log."""
@@ -242,19 +331,30 @@ class Courier:
                 inspection.check_inclusion, self._own, self._peer, wanted, answer.json()
             )
 
-    async def _pause_s(self) -> float:
-        """Seconds until the next try may begin."""
+    async def _paused(self) -> bool:
+        state = await asyncio.to_thread(
+            self._own.ledger.read, lambda tx: peers.state(tx, self._peer)
+        )
+        return state is not None and state.paused_at is not None
+
+    def _well(self, tx: Transaction) -> None:
+        peers.update(tx, self._peer, attempts=0, next_try=0, last_error=None)
+
+    async def _due(self) -> tuple[int, float]:
+        """Failures in a row, and the seconds until the next try may begin."""
         hurry, self._hurry = self._hurry and self._unreached, False
         state = await asyncio.to_thread(
             self._own.ledger.read, lambda tx: peers.state(tx, self._peer)
         )
-        if hurry or state is None:
-            return 0.0
+        if state is None:
+            return 0, 0.0
         # Never beyond the cap: a clock that was wrong may have written any moment.
-        return min(float(state.next_try - self._own.now_s()), backoff.CAP_S)
+        pause = min(float(state.next_try - self._own.now_s()), backoff.CAP_S)
+        return state.attempts, 0.0 if hurry else pause
 
     async def _failed(self, error: Exception) -> None:
         self._unreached = isinstance(error, PeerUnreachableError)
+        self._greeted = self._greeted and not isinstance(error, InvalidReceiptError)
         retry_after_s = getattr(error, "retry_after_s", None)
         at_cap = getattr(error, "at_cap", False) or isinstance(error, LogBehindError)
         text = str(error).encode("utf-8", "replace").decode()

@@ -1,20 +1,19 @@
-"""All couriers of a node: one a push peer, started, woken and replaced together."""
+"""All couriers of a node: one for each peer it calls, started, woken and replaced together."""
 
 import asyncio
 
 import aiohttp
 
 from node.authority import OwnAuthority
+from node.config import PULL
 from node.exchange.client import PeerClient
-from node.exchange.courier import Courier
+from node.exchange.courier import Courier, Slots
 from node.exchange.quarantine import judge_again
 from node.ids import Authority
 
-PUSH = "push"
-
 
 class Dispatch:
-    """The couriers of the peers that are pushed to.
+    """The couriers of the peers that this node calls.
 
     Args:
         own: The sender.
@@ -26,6 +25,7 @@ class Dispatch:
         self._own = own
         self._session = session
         self._holder = holder
+        self._slots = Slots()
         self._couriers: dict[Authority, Courier] = {}
         self._tasks: dict[Authority, asyncio.Task[None]] = {}
 
@@ -33,7 +33,7 @@ class Dispatch:
         """Start, or start anew after a reload, with what the peer book says now."""
         await self.stop()
         await asyncio.to_thread(self.judge_quarantine)
-        for peer in self.pushed():
+        for peer in self.called():
             courier = self._couriers[peer] = self.courier(peer)
             self._tasks[peer] = asyncio.create_task(courier.run(), name=f"courier {peer}")
 
@@ -49,12 +49,13 @@ class Dispatch:
         """A courier of a peer in the book."""
         settings = self._own.book.settings[peer]
         client = PeerClient(self._own, settings, self._session)
-        return Courier(self._own, peer, client, self._holder)
+        pulls = settings.mode == PULL
+        return Courier(self._own, peer, client, self._holder, pulls=pulls, slots=self._slots)
 
-    def pushed(self) -> list[Authority]:
-        """The peers that are pushed to and not stopped."""
+    def called(self) -> list[Authority]:
+        """The peers that this node calls, but for those whose keys have changed."""
         book = self._own.book
-        return [peer for peer in book.ring if book.settings[peer].mode == PUSH]
+        return [peer for peer in book.ring if book.settings[peer].called]
 
     def failed(self) -> BaseException | None:
         """What ended a courier, if one has ended; couriers never should."""

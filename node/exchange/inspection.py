@@ -2,17 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from node import base64url
 from node.authority import OwnAuthority
 from node.config import log_origin
+from node.errors import ConfigError
 from node.exchange import peer_log
 from node.ids import Authority
-from node.ledger import entries, peers, streams, transport, witness
+from node.jose.keys import read_key_set
+from node.ledger import entries, peers, recovery, streams, transport, witness
 from node.ledger.database import Transaction
 from node.ledger.witness import Seen
 from node.log import tree
+from node.log.chain import Place
 from node.log.note import Checkpoint, NoteError
 
 
@@ -49,7 +53,8 @@ def check_inclusion(
     Returns:
         Whether it holds.
     """
-    leaf = tree.entry_leaf(log_origin(peer, own.sandbox), base64url.decode(due.doc_id))
+    origin = log_origin(peer, own.sandbox, due.head.log)
+    leaf = tree.entry_leaf(origin, base64url.decode(due.doc_id))
     proof = peer_log.read_proof(answer.get("proof"))
     good = (
         proof is not None
@@ -70,34 +75,71 @@ def check_inclusion(
     return good
 
 
+def check_keys(own: OwnAuthority, peer: Authority, published: bytes) -> None:
+    """Compare the key set a peer publishes with the pinned one; it never replaces it.
+
+    What is no key set of the peer says nothing. Another set is an incident: the peer has new keys,
+    or someone answers in its place.
+    """
+    try:
+        found = read_key_set(published)
+    except ConfigError:
+        return
+    pinned, now_s = own.book.ring[peer], own.now_s()
+    if found.authority != peer:
+        return
+
+    def act(tx: Transaction) -> None:
+        if found.fingerprint == pinned.fingerprint:
+            same = "the pinned set is published again"
+            peers.resolve(tx, peer, same, now_s, code="keys-changed", direction="in")
+            return
+        detail = f"pinned {pinned.fingerprint}, {peer} now publishes {found.fingerprint}"
+        evidence = {"pinned": pinned.as_json(), "found": found.as_json()}
+        peers.report(tx, peer, "keys-changed", "in", detail, evidence, now_s)
+
+    own.ledger.write(act)
+
+
 def check_position(own: OwnAuthority, peer: Authority, answer: Mapping[str, Any]) -> None:
     """Hold a peer's view of the pair against this ledger (protocol section 5).
 
     A checkpoint signed by this very log that is not one of this ledger's tree shows that the ledger
     is an old copy: it is taken for the released one, and nothing is signed from then on. Any other
-    claim beyond the ledger is an incident at that peer.
+    claim beyond the ledger is an incident at that peer; but a node that was let go on after a loss
+    takes the place that the peer holds for its own.
 
     Raises:
         LogBehindError: The ledger is an old copy.
     """
     seen = _own_checkpoint(own, answer.get("witnessed"))
+    place, now_s = recovery.place_of(answer.get("received")), own.now_s()
+    evidence = {"position": dict(answer)}
 
     def act(tx: Transaction) -> bool:
-        claims = []
+        report = partial(peers.report, tx, peer, "position-ahead", "both")
         ours = seen is None or (
             seen.size <= entries.size(tx) and entries.root(tx, seen.size) == seen.root
         )
-        if seen is not None and ours:
-            peers.update(tx, peer, proven_size=seen.size)
-        elif seen is None and _size(answer.get("witnessed")) > entries.size(tx):
-            claims.append(f"{peer} claims to have witnessed more of this log than there is")
-        if (wrong := _wrong_place(tx, peer, answer.get("received"))) is not None:
-            claims.append(wrong)
-        for claim in claims:
-            peers.report(
-                tx, peer, "position-ahead", "both", claim, {"position": dict(answer)}, own.now_s()
+        if not ours:
+            report(
+                f"{peer} holds a checkpoint of this log that is not of this ledger: "
+                f"{seen and seen.size} entries, the ledger has {entries.size(tx)}",
+                evidence | {"own": {"size": entries.size(tx), "root": _root(tx)}},
+                now_s,
             )
-        return ours
+            return False
+        taken = place is not None and recovery.take_place(tx, peer, place, now_s)
+        if place is not None and not taken and (wrong := _wrong_place(tx, peer, place)):
+            report(wrong, evidence, now_s)
+        if seen is not None:
+            peers.update(tx, peer, proven_size=seen.size)
+        elif _claimed(own, answer.get("witnessed")) > entries.size(tx):
+            report(
+                f"{peer} claims to have witnessed more of this log than there is", evidence, now_s
+            )
+        recovery.answered(tx, peer)
+        return True
 
     if not own.ledger.write(act):
         assert seen is not None
@@ -114,19 +156,22 @@ def _own_checkpoint(own: OwnAuthority, claimed: Any) -> Checkpoint | None:
         return None
 
 
-def _wrong_place(tx: Transaction, peer: Authority, received: Any) -> str | None:
-    if not isinstance(received, dict) or type(received.get("have")) is not int:
-        return None
-    have, last = received["have"], streams.sent_place(tx, peer)
+def _root(tx: Transaction) -> str:
+    return base64url.encode(entries.root(tx))
+
+
+def _wrong_place(tx: Transaction, peer: Authority, theirs: Place) -> str | None:
+    last = streams.sent_place(tx, peer)
     assert last is not None
-    if have > last.position:
-        return f"{peer} claims position {have}, the last sent is {last.position}"
-    mine = streams.sent_place(tx, peer, have) if have >= 0 else None
-    if mine is None or base64url.encode(mine.head) != received.get("head"):
-        return f"{peer} claims another head at position {have}"
+    if theirs.position > last.position:
+        return f"{peer} claims position {theirs.position}, the last sent is {last.position}"
+    if streams.sent_place(tx, peer, theirs.position) != theirs:
+        return f"{peer} claims another head at position {theirs.position}"
     return None
 
 
-def _size(claimed: Any) -> int:
-    size = claimed.get("size") if isinstance(claimed, dict) else 0
-    return size if type(size) is int else 0
+def _claimed(own: OwnAuthority, claimed: Any) -> int:
+    """The size of this log that a peer claims to hold, unless it speaks of one that has ended."""
+    if not isinstance(claimed, dict) or own.checkpoints.of_earlier(str(claimed.get("note"))):
+        return 0
+    return claimed["size"] if type(claimed.get("size")) is int else 0

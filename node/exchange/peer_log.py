@@ -1,17 +1,17 @@
 """The other side's log: its checkpoints, its proofs, what was seen of it (protocol section 3 rule 6)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from node import base64url
 from node.authority import OwnAuthority
-from node.config import log_origin
+from node.config import log_number, log_origin
 from node.errors import NodeError, ProblemError
 from node.ids import DIGEST, Authority
 from node.jose.verify import verify_raw
-from node.ledger import entries, witness
+from node.ledger import entries, peers, succession, transport, witness
 from node.ledger.database import Transaction
 from node.ledger.witness import Seen
 from node.log import tree
@@ -44,7 +44,8 @@ def read_note(own: OwnAuthority, peer: Authority, note: str) -> Seen:
     Raises:
         ProblemError: ``bad-proof``.
     """
-    origin = log_origin(peer, own.sandbox)
+    number = log_number(peer, note.partition("\n")[0]) or 1
+    origin = log_origin(peer, own.sandbox, number)
     keys = [
         (key.raw, partial(verify_raw, key))
         for key in own.book.ring[peer].keys.values()
@@ -54,20 +55,36 @@ def read_note(own: OwnAuthority, peer: Authority, note: str) -> Seen:
         checkpoint = read_checkpoint(note, origin, keys)
     except NoteError as error:
         raise ProblemError("bad-proof", f"checkpoint: {error}") from None
-    return Seen(checkpoint.size, checkpoint.root, checkpoint.note)
+    return Seen(checkpoint.size, checkpoint.root, checkpoint.note, number)
 
 
 def check_manifest_log(
-    tx: Transaction, own: OwnAuthority, peer: Authority, log: Mapping[str, Any], *, heartbeat: bool
+    tx: Transaction,
+    own: OwnAuthority,
+    peer: Authority,
+    log: Mapping[str, Any],
+    *,
+    heartbeat: bool,
+    announcing: Collection[str] = (),
 ) -> Seen:
     """Hold a manifest's log part against what is held of the sender's log.
+
+    Args:
+        tx: The transaction.
+        own: Who checks.
+        peer: The sender.
+        log: The manifest's log part.
+        heartbeat: Whether it names no documents.
+        announcing: Origins of successor logs that documents of this very bundle announce.
 
     Raises:
         ProblemError: ``bad-proof`` or ``proof-needed`` (with ``held``).
         ForkError: Same size, other root.
     """
     shown = read_note(own, peer, log["checkpoint"])
-    held = witness.held(tx, peer) or Seen(0, tree.EMPTY_ROOT, "")
+    held = _held(tx, own, peer, shown, announcing)
+    if shown.log < held.log:
+        raise _proof_needed(held, f"expected a checkpoint of {_origin(own, peer, held.log)}")
     if shown.size > held.size:
         if log["from_size"] != held.size:
             raise _proof_needed(held, f"expected a proof from {held.size}, got {log['from_size']}")
@@ -99,7 +116,7 @@ def check_seen(tx: Transaction, peer: Authority, shown: Seen) -> None:
         ForkError: Other root at the same size.
     """
     empty = Seen(0, tree.EMPTY_ROOT, "")
-    before = witness.seen(tx, peer, shown.size) or (empty if shown.size == 0 else None)
+    before = witness.seen(tx, peer, shown.log, shown.size) or (empty if shown.size == 0 else None)
     if before is not None and before.root != shown.root:
         raise ForkError(
             "log-fork",
@@ -127,6 +144,35 @@ def check_own_head(tx: Transaction, head: Mapping[str, Any] | None) -> str | Non
     return None
 
 
+def check_claim(tx: Transaction, head: Mapping[str, Any] | None) -> str | None:
+    """As `check_own_head`, for a head whose form nobody has checked."""
+    try:
+        return check_own_head(tx, head)
+    except ValueError:
+        return "the root is not base64url of 32 bytes"
+
+
+def keep(tx: Transaction, own: OwnAuthority, peer: Authority, shown: Seen, now_s: int) -> None:
+    """Keep a checkpoint that was checked; the first of a successor log is told to the operator.
+
+    One of a successor whose announcement was not recorded (it stands beyond a gap) is passed over.
+    """
+    before = witness.held(tx, peer) or Seen(0, tree.EMPTY_ROOT, "")
+    if shown.log > before.log:
+        origin = _origin(own, peer, shown.log)
+        said = succession.announced(tx, peer, origin)
+        if said is None:
+            return
+        transport.forget_spot_checks(tx, peer)
+        detail = (
+            f"{origin} goes on where its predecessor had {claimed_size(said['predecessor'])} "
+            f"entries; the last checkpoint of that seen here has {before.size}"
+        )
+        evidence = {"held": before.note, "announced": said}
+        peers.report(tx, peer, "log-succeeded", "both", detail, evidence, now_s)
+    witness.keep(tx, peer, shown, now_s)
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
     """A proof to be asked for: that size `new` of the peer's log extends size `old`."""
@@ -137,6 +183,7 @@ class Gap:
 
 def gap_before(
     tx: Transaction,
+    own: OwnAuthority,
     peer: Authority,
     shown: Seen,
     log: Mapping[str, Any],
@@ -146,6 +193,7 @@ def gap_before(
 
     Args:
         tx: The transaction.
+        own: Who checks.
         peer: Who gave the receipt.
         shown: The receipt's checkpoint, its signature checked.
         log: The receipt's log part.
@@ -156,8 +204,11 @@ def gap_before(
 
     Raises:
         ForkError: Other root at a size seen before.
+        ProblemError: ``bad-proof``: the log has ended, or has not been announced.
     """
-    held = witness.held(tx, peer) or Seen(0, tree.EMPTY_ROOT, "")
+    held = _held(tx, own, peer, shown)
+    if shown.log < held.log:
+        raise ProblemError("bad-proof", f"{_origin(own, peer, shown.log)} has ended")
     check_seen(tx, peer, shown)
     if shown.size == held.size:
         return None
@@ -204,6 +255,52 @@ def own_log_part(tx: Transaction, own: OwnAuthority, from_size: int, at_s: int) 
 def head_of(seen: Seen | None) -> dict[str, Any] | None:
     """``{size, root}`` of a checkpoint of a peer's log."""
     return None if seen is None else {"size": seen.size, "root": base64url.encode(seen.root)}
+
+
+def _held(
+    tx: Transaction,
+    own: OwnAuthority,
+    peer: Authority,
+    shown: Seen,
+    announcing: Collection[str] = (),
+) -> Seen:
+    """What a checkpoint must follow: the newest held, or the empty tree of an announced successor."""
+    held = witness.held(tx, peer) or Seen(0, tree.EMPTY_ROOT, "")
+    if shown.log <= held.log:
+        return held
+    origin = _origin(own, peer, shown.log)
+    if origin not in announcing and succession.announced(tx, peer, origin) is None:
+        raise ProblemError("bad-proof", f"checkpoint: {peer} has not announced {origin}")
+    return Seen(0, tree.EMPTY_ROOT, "", shown.log)
+
+
+def _origin(own: OwnAuthority, peer: Authority, number: int) -> str:
+    return log_origin(peer, own.sandbox, number)
+
+
+def check_inclusions(
+    own: OwnAuthority, peer: Authority, body: Mapping[str, Any], shown: Seen
+) -> None:
+    """Check the inclusion proofs that a carried manifest brings; others have none.
+
+    Raises:
+        ProblemError: ``bad-proof``: one does not verify, or is of no document of the bundle.
+    """
+    documents = dict(zip(body["indexes"], body["documents"], strict=True))
+    origin = _origin(own, peer, shown.log)
+    for item in body.get("proofs", ()):
+        doc_id = documents.get(item["index"])
+        if doc_id is None:
+            raise ProblemError("bad-proof", f"inclusion: no document has the index {item['index']}")
+        leaf = tree.entry_leaf(origin, base64url.decode(doc_id))
+        proof = hashes(item["proof"])
+        if not tree.verify_inclusion(leaf, item["index"], shown.size, proof, shown.root):
+            raise ProblemError("bad-proof", f"inclusion: {doc_id} is not entry {item['index']}")
+
+
+def proof_needed(tx: Transaction, peer: Authority, detail: str) -> ProblemError:
+    """The answer to a sender whose proof does not start at what is held of its log."""
+    return _proof_needed(witness.held(tx, peer) or Seen(0, tree.EMPTY_ROOT, ""), detail)
 
 
 def _proof_needed(held: Seen, detail: str) -> ProblemError:

@@ -1,14 +1,47 @@
-"""Judging again what was refused, when keys, reference data, clock or software have changed."""
+"""Refused documents: kept within bounds, and judged again when something has changed."""
+
+from collections.abc import Sequence
 
 from node.authority import OwnAuthority
 from node.clock import seconds
 from node.domain.context import Context
-from node.errors import LogBehindError
+from node.errors import Finding, LogBehindError
 from node.exchange.judge import judge
 from node.ids import Authority
-from node.ledger import streams
+from node.ledger import peers, streams
 from node.ledger.database import Transaction
 from node.ledger.streams import Quarantined
+
+MAX_BYTES = 64 * 1024 * 1024
+"""Of one peer's refused documents; of what comes beyond, digest and code are kept."""
+
+MAX_UNRESOLVED = 1000
+"""So many refused documents that nobody has looked at pause the peer."""
+
+
+def put(
+    tx: Transaction, peer: Authority, position: int, doc_id: str, raw: bytes,
+    findings: Sequence[Finding], now_s: int,
+) -> None:  # fmt: skip
+    """Keep a refused document with its codes, as far as there is room."""
+    keep = findings[0].code != "too-large"
+    if keep and streams.quarantine_bytes(tx, peer) + len(raw) > MAX_BYTES:
+        keep, findings = False, findings[:1]
+    streams.quarantine(tx, peer, position, doc_id, raw, findings, now_s, keep=keep)
+
+
+def pause_if_full(tx: Transaction, peer: Authority, now_s: int) -> None:
+    """Pause a peer, with an incident, once too much of it is refused and not looked at."""
+    state = peers.state(tx, peer)
+    assert state is not None
+    if state.paused_at is not None:
+        return
+    count = streams.quarantine_count(tx, peer, state.looked_through)
+    if count >= MAX_UNRESOLVED:
+        reason = f"{count} refused documents wait unresolved"
+        peers.update(tx, peer, paused_at=now_s, paused_because=reason)
+        evidence = {"first": state.looked_through + 1}
+        peers.report(tx, peer, "quarantine-full", "in", f"{peer}: {reason}", evidence, now_s)
 
 
 def judge_again(own: OwnAuthority, peer: Authority) -> int:

@@ -12,11 +12,12 @@ from typing import Any
 from node import base64url, bundle
 from node.authority import OwnAuthority
 from node.clock import CLOCK_GRACE_S, seconds
+from node.config import log_origin
 from node.documents import MAX_TRANSPORT_BYTES, Document, SignedDocument
 from node.domain.context import Context
-from node.domain.kinds import MANIFEST, RECEIPT
+from node.domain.kinds import MANIFEST, RECEIPT, SUCCESSION
 from node.errors import ProblemError, RefusedError
-from node.exchange import peer_log, receipt
+from node.exchange import peer_log, quarantine, receipt
 from node.exchange.admission import (
     authenticate,
     check_addressed,
@@ -25,8 +26,9 @@ from node.exchange.admission import (
 from node.exchange.judge import Verdict, judge
 from node.ids import Authority
 from node.jose.strict import parse
-from node.ledger import entries, peers, streams, transport, witness
+from node.ledger import entries, peers, streams, succession, transport, witness
 from node.ledger.database import Transaction
+from node.ledger.witness import Seen
 from node.log.chain import Place
 from node.schema.validation import check_document
 
@@ -147,23 +149,24 @@ class Receiver:
         if stored is not None:  # the same manifest came twice at once
             return _Answer(stored, receipt.checkpoint_of(stored))
         own.checkpoints.guard(tx)
-        self._check_log(tx, manifest, now_s)
+        shown = self._check_log(tx, manifest, verdicts)
         have = self._check_stream(tx, peer, body)
         results: list[dict[str, Any]] = []
         if body["stream"]["first"] <= have.position + 1:
             results, have = self._take(tx, manifest, verdicts, context, have)
+        peer_log.keep(tx, own, peer, shown, now_s)
         known = max(body["stream"]["last"], _state(tx, peer).known)
         proven = body["witnessed"]["size"] if body["witnessed"] else 0
-        peers.update(
-            tx, peer, known=known, last_in=now_s, bad_proofs=0,
-            proven_size=max(proven, _state(tx, peer).proven_size),
-        )  # fmt: skip
+        peers.update(tx, peer, known=known, last_in=now_s, bad_proofs=0)
+        peers.proven(tx, peer, proven, manifest.iat)
+        quarantine.pause_if_full(tx, peer, now_s)
         receipt_body = receipt.body(tx, own, manifest, have, results, now_s)
         if rejudged := streams.rejudged(tx, peer, manifest.doc_id, proven):
             receipt_body["rejudged"] = [
                 receipt.accepted(doc_id, index) for doc_id, index in rejudged
             ]
             streams.named(tx, peer, manifest.doc_id, entries.size(tx))
+        peers.update(tx, peer, shown_size=entries.size(tx))
         signed = own.sign(RECEIPT, [peer], receipt.in_order(receipt_body), iat=now_s)
         until_s = None if results else manifest.signed.claims["exp"] + CLOCK_GRACE_S
         transport.keep_receipt(tx, "given", peer, manifest.doc_id, signed.raw, now_s, until_s)
@@ -172,20 +175,35 @@ class Receiver:
             own.log(tx, signed, RECEIPT.name, now_s)
         return _Answer(signed.raw, checkpoint)
 
-    def _check_log(self, tx: Transaction, manifest: Document, now_s: int) -> None:
+    def _check_log(self, tx: Transaction, manifest: Document, verdicts: list[Verdict]) -> Seen:
         peer, body = manifest.iss, manifest.body
         blocked = peers.incidents(tx, peer, "log-fork", direction="in")
-        if blocked:
+        shown_by = body["log"]["checkpoint"].partition("\n")[0]
+        if blocked and shown_by == log_origin(peer, self._own.sandbox, _log_held(tx, peer)):
             raise peer_log.ForkError("log-fork", blocked[0].detail, blocked[0].evidence)
         size = peer_log.claimed_size(body["log"]["checkpoint"])
         if size is not None and any(index >= size for index in body["indexes"]):
             raise bundle.malformed("the checkpoint does not cover all indexes")
         wrong = peer_log.check_own_head(tx, body["witnessed"])
+        if wrong is not None and succession.number(tx) > 1:
+            raise peer_log.proof_needed(
+                tx, peer, "this log is a successor; its announcement is due"
+            )
         if wrong is not None:
             raise ProblemError("bad-proof", f"witnessed: {wrong}")
-        heartbeat = not body["documents"]
-        shown = peer_log.check_manifest_log(tx, self._own, peer, body["log"], heartbeat=heartbeat)
-        witness.keep(tx, peer, shown, now_s)
+        shown = peer_log.check_manifest_log(
+            tx, self._own, peer, body["log"],
+            heartbeat=not body["documents"],
+            announcing={
+                verdict.document.body["origin"]
+                for verdict in verdicts
+                if verdict.document is not None
+                and verdict.document.kind == SUCCESSION.name
+                and not verdict.content.findings
+            },
+        )  # fmt: skip
+        peer_log.check_inclusions(self._own, peer, body, shown)
+        return shown
 
     def _check_stream(self, tx: Transaction, peer: Authority, body: Mapping[str, Any]) -> Place:
         """The last place held; everything the bundle says of held places must agree."""
@@ -231,7 +249,7 @@ class Receiver:
                 if result["outcome"] == "accepted":
                     fresh.append((doc_id, their_index))
             position += 1
-        if fresh:
+        if fresh and "proofs" not in manifest.body:
             transport.want_spot_check(tx, manifest.iss, *secrets.choice(fresh))
         return results, have
 
@@ -262,10 +280,7 @@ class Receiver:
         findings = verdict.findings(tx, context)
         streams.receive(tx, peer, place, doc_id, now_s)
         if findings:
-            keep = findings[0].code != "too-large"
-            streams.quarantine(
-                tx, peer, place.position, doc_id, verdict.raw, findings, now_s, keep=keep
-            )
+            quarantine.put(tx, peer, place.position, doc_id, verdict.raw, findings, now_s)
             return receipt.rejected(doc_id, findings)
         assert verdict.document is not None
         index = self._own.log(tx, verdict.document.signed, verdict.document.kind, now_s)
@@ -308,6 +323,11 @@ class Receiver:
                 peers.report(tx, peer, "position-ahead", "in", detail, evidence, now_s)
 
         self._own.ledger.write(act)
+
+
+def _log_held(tx: Transaction, peer: Authority) -> int:
+    held = witness.held(tx, peer)
+    return held.log if held else 1
 
 
 def _state(tx: Transaction, peer: Authority) -> peers.PeerState:

@@ -1,48 +1,68 @@
-"""Sending: the next bundle of a stream, and what its receipt changes. No network here.
+"""Sending: the next bundle of a stream, for all three ways it may travel. No network here.
 
 Effects in order: the manifest is stored (one transaction with its checkpoint), the checkpoint is
-released, the bundle leaves, the receipt is stored with its outcomes (one transaction).
+released, the bundle leaves. What its receipt changes is in `node.exchange.acknowledge`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from node import base64url, bundle
 from node.authority import OwnAuthority
-from node.documents import MAX_TRANSPORT_BYTES, Document
-from node.domain.kinds import MANIFEST, RECEIPT
-from node.errors import NodeError, ProblemError, RefusedError
+from node.clock import CLOCK_GRACE_S
+from node.documents import MAX_TRANSPORT_BYTES
+from node.domain.kinds import MANIFEST
+from node.errors import ProblemError
 from node.exchange import peer_log
-from node.exchange.peer_log import ForkError, Gap
+from node.exchange.acknowledge import InvalidReceiptError
 from node.ids import Authority
-from node.jose.strict import parse
-from node.jose.verify import verify
 from node.ledger import entries, peers, streams, transport, witness
 from node.ledger.database import Transaction
 from node.ledger.streams import Waiting
 from node.ledger.transport import Sent
-from node.schema.validation import check_document
+from node.log import tree
 
 MANIFEST_LIFE_S = 24 * 3600
 """How long the same bytes are tried; then a new manifest covers the same positions."""
 
+CARRIED_LIFE_S = 90 * 24 * 3600
+"""A stick may take its time; the longest the protocol allows."""
+
+CARRIED_DOCUMENTS = 200
+"""Of a carried bundle: so many have room for their inclusion proofs."""
+
 _LINES_BYTES = bundle.MAX_BUNDLE_BYTES - MAX_TRANSPORT_BYTES
-
-
-class InvalidReceiptError(NodeError):
-    """What came back is no receipt (rule 4); the bundle counts as not delivered."""
-
-    code = "invalid-receipt"
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A bundle ready to leave: `count` documents, its checkpoint released."""
+    """A bundle ready to leave, its checkpoint released: `count` documents from `first` on."""
 
     manifest: str
+    first: int
     count: int
     raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which bundle to make.
+
+    Attributes:
+        after: The position before its first.
+        limit: At most so many documents.
+        heartbeat: Whether to make one although nothing waits.
+        current: Whether its proof must lead from what the recipient is now known to hold. For a
+            pushed one the answer ``proof-needed`` mends that, for a carried one the operator.
+        carried: Whether it travels as a file.
+    """
+
+    after: int
+    limit: int
+    heartbeat: bool
+    current: bool = True
+    carried: bool = False
 
 
 class Sender:
@@ -52,7 +72,7 @@ class Sender:
         self._own = own
 
     def next_bundle(self, peer: Authority, *, heartbeat: bool) -> Outgoing | None:
-        """The bundle to deliver now: the one in flight, or a new one of what waits.
+        """The bundle to push now: the one in flight, or a new one of what waits.
 
         Args:
             peer: The recipient.
@@ -64,64 +84,55 @@ class Sender:
         Raises:
             LogBehindError: Nothing may be signed.
         """
-        self._own.fault("send.manifest")
-        made = self._own.ledger.write(lambda tx: self._next(tx, peer, heartbeat=heartbeat))
-        if made is None:
-            return None
-        outgoing, checkpoint = made
-        self._own.fault("send.release")
-        self._own.checkpoints.release(checkpoint)
-        self._own.fault("send.post")
-        return outgoing
+        return self._make(
+            peer, lambda state: _Wanted(state.acknowledged, state.batch, heartbeat, current=False)
+        )
 
-    def accept(
-        self, peer: Authority, manifest: str, raw: bytes, bridge: Sequence[bytes] | None = None
-    ) -> Gap | None:
-        """Check a receipt and let it count.
+    def pulled(self, peer: Authority, after: int | None, limit: int) -> Outgoing | None:
+        """The bundle that a peer fetches: what follows a position, or a heartbeat.
 
         Args:
-            peer: Who gave it.
-            manifest: The manifest it must name.
-            raw: The receipt.
-            bridge: The proof of a `Gap` returned earlier, once the peer has answered.
+            peer: Who asks.
+            after: The last position it wants no more of; by default what it has acknowledged.
+            limit: At most so many documents.
 
         Returns:
-            None when it counts, or the gap in the peer's log to ask for first.
+            None if an incident has stopped this direction.
 
         Raises:
-            InvalidReceiptError: It is none; forks are kept as incidents.
-            LogBehindError: Nothing may be recorded.
+            ProblemError: ``bad-request``: there is no such position.
+            LogBehindError: Nothing may be signed.
         """
-        receipt = self._authentic(peer, raw)
-        self._own.fault("send.receipt")
-        try:
-            return self._own.ledger.write(
-                lambda tx: self._accept(tx, peer, manifest, receipt, bridge)
-            )
-        except ForkError as fork:
-            # A forked log concerns all that comes from it, a forked stream only what goes there.
-            direction = "both" if fork.code == "log-fork" else "out"
-            evidence = dict(fork.evidence) | {"receipt": raw.decode()}
-            self._report(peer, fork.code, direction, str(fork), evidence)
-            raise InvalidReceiptError(str(fork)) from None
-        except ProblemError as problem:
-            raise InvalidReceiptError(str(problem)) from None
+        return self._make(
+            peer,
+            lambda state: _Wanted(
+                state.acknowledged if after is None else after, limit, heartbeat=True
+            ),
+        )
 
-    def forked(self, peer: Authority, manifest: str, code: str, statement: Any) -> bool:
-        """Whether a fork the peer answers with is stated under its signature (rule 5).
+    def carried(self, peer: Authority, after: int | None = None) -> Outgoing | None:
+        """The bundle to hand over as a file, with inclusion proofs and a long life.
 
-        If it is, an incident stops this direction until an operator acts.
+        Args:
+            peer: The recipient.
+            after: The position before its first; by default what was acknowledged.
+
+        Returns:
+            None if an incident has stopped this direction.
+
+        Raises:
+            LogBehindError: Nothing may be signed.
         """
-        if not isinstance(statement, str):
-            return False
-        try:
-            receipt = self._authentic(peer, statement.encode())
-        except InvalidReceiptError:
-            return False
-        if receipt.body["manifest"] != manifest or receipt.body.get("code") != code:
-            return False
-        self._report(peer, code, "out", f"{peer} states a {code}", {"statement": statement})
-        return True
+        return self._make(
+            peer,
+            lambda state: _Wanted(
+                state.acknowledged if after is None else after,
+                CARRIED_DOCUMENTS,
+                heartbeat=True,
+                current=False,
+                carried=True,
+            ),
+        )
 
     def proof_needed(self, peer: Authority, held: Any) -> None:
         """Take over what the recipient says it holds of this log, for the next manifest.
@@ -138,7 +149,7 @@ class Sender:
             raise InvalidReceiptError("proof-needed names no size and root held")
 
         def act(tx: Transaction) -> str | None:
-            wrong = _claim(tx, held)
+            wrong = peer_log.check_claim(tx, held)
             if wrong is None:
                 peers.update(tx, peer, proven_size=held["size"], in_flight=None)
             elif held["size"] > entries.size(tx):
@@ -156,133 +167,120 @@ class Sender:
             batch = count // 2
             self._own.ledger.write(lambda tx: peers.update(tx, peer, batch=batch, in_flight=None))
 
+    def _make(self, peer: Authority, wanted: Any) -> Outgoing | None:
+        self._own.fault("send.manifest")
+
+        def make(tx: Transaction) -> tuple[Outgoing, str] | None:
+            state = peers.state(tx, peer)
+            if state is None or peers.incidents(tx, peer, *_FORKS, direction="out"):
+                return None
+            return self._next(tx, peer, state, wanted(state))
+
+        made = self._own.ledger.write(make)
+        if made is None:
+            return None
+        outgoing, checkpoint = made
+        self._own.fault("send.release")
+        self._own.checkpoints.release(checkpoint)
+        self._own.fault("send.post")
+        return outgoing
+
     def _next(
-        self, tx: Transaction, peer: Authority, *, heartbeat: bool
+        self, tx: Transaction, peer: Authority, state: peers.PeerState, wanted: _Wanted
     ) -> tuple[Outgoing, str] | None:
         own, now_s = self._own, self._own.now_s()
         own.checkpoints.guard(tx)
-        state = peers.state(tx, peer)
-        if state is None or peers.incidents(tx, peer, "stream-fork", "log-fork", direction="out"):
-            return None
-        waiting = _fitting(streams.waiting(tx, peer, state.acknowledged, state.batch))
+        waiting = _fitting(streams.waiting(tx, peer, wanted.after, wanted.limit))
         in_flight = transport.manifest(tx, state.in_flight) if state.in_flight else None
-        if in_flight is not None and (again := self._again(tx, in_flight, waiting, now_s)):
-            return again
-        if not waiting and not heartbeat:
+        if in_flight is not None and _serves(in_flight, wanted, waiting, state, now_s):
+            return self._again(tx, in_flight)
+        if not waiting and not wanted.heartbeat:
             return None
-        signed = self._manifest(tx, peer, state, waiting, now_s)
-        transport.drop_unanswered(tx, peer)
-        last = state.acknowledged + len(waiting)
-        sent = Sent(signed.doc_id, peer, signed.raw, state.acknowledged + 1, last)
-        transport.keep_manifest(tx, sent, now_s)
-        peers.update(tx, peer, in_flight=signed.doc_id)
+        life_s = CARRIED_LIFE_S if wanted.carried else MANIFEST_LIFE_S
+        signed = self._manifest(tx, peer, state, wanted, waiting, life_s)
+        last = wanted.after + len(waiting)
+        sent = Sent(
+            signed.doc_id, peer, signed.raw, wanted.after + 1, last, now_s + life_s, wanted.carried
+        )
+        transport.keep_manifest(tx, sent, now_s - CLOCK_GRACE_S)
+        shown = entries.size(tx) if wanted.carried else state.shown_size
+        peers.update(tx, peer, in_flight=signed.doc_id, shown_size=shown)
         raw = bundle.assemble(signed.raw, [item.jws for item in waiting])
         checkpoint: str = signed.claims["body"]["log"]["checkpoint"]
-        return Outgoing(signed.doc_id, len(waiting), raw), checkpoint
+        return Outgoing(signed.doc_id, sent.first, len(waiting), raw), checkpoint
 
-    def _again(
-        self, tx: Transaction, sent: Sent, waiting: list[Waiting], now_s: int
-    ) -> tuple[Outgoing, str] | None:
-        """The same bytes while `exp` is ahead; a heartbeat gives way to documents."""
-        claims = entries.claims(sent.jws)
+    def _again(self, tx: Transaction, sent: Sent) -> tuple[Outgoing, str]:
+        """The same bytes as before."""
         count = sent.last - sent.first + 1
-        if claims["exp"] <= now_s or (count == 0 and waiting):
-            return None
         documents = streams.waiting(tx, sent.peer, sent.first - 1, count)
         raw = bundle.assemble(sent.jws, [item.jws for item in documents])
-        return Outgoing(sent.manifest, count, raw), claims["body"]["log"]["checkpoint"]
+        checkpoint: str = entries.claims(sent.jws)["body"]["log"]["checkpoint"]
+        return Outgoing(sent.manifest, sent.first, count, raw), checkpoint
 
     def _manifest(
         self,
         tx: Transaction,
         peer: Authority,
         state: peers.PeerState,
+        wanted: _Wanted,
         waiting: list[Waiting],
-        now_s: int,
+        life_s: int,
     ) -> Any:
-        before = streams.sent_place(tx, peer, state.acknowledged)
-        assert before is not None
+        before, now_s = streams.sent_place(tx, peer, wanted.after), self._own.now_s()
+        if before is None:
+            last = streams.sent_place(tx, peer)
+            raise ProblemError(
+                "bad-request",
+                f"no position {wanted.after} in this stream, the last is {last and last.position}",
+            )
         head = waiting[-1].head if waiting else before.head
-        body = {
+        # Files are taken to arrive in the order they were made; nobody can be asked for a proof.
+        from_size = state.proven_size
+        if wanted.carried:
+            from_size = max(from_size, state.shown_size)
+        body: dict[str, Any] = {
             "protocol": bundle.PROTOCOL,
             "stream": {
-                "first": state.acknowledged + 1,
-                "last": state.acknowledged + len(waiting),
+                "first": wanted.after + 1,
+                "last": wanted.after + len(waiting),
                 "prev_head": base64url.encode(before.head),
                 "head": base64url.encode(head),
             },
             "digest": bundle.body_digest([item.jws for item in waiting]),
             "documents": [item.doc_id for item in waiting],
             "indexes": [item.index for item in waiting],
-            "log": peer_log.own_log_part(tx, self._own, state.proven_size, now_s),
+            "log": peer_log.own_log_part(tx, self._own, from_size, now_s),
             "witnessed": peer_log.head_of(witness.held(tx, peer)),
         }
-        return self._own.sign(MANIFEST, [peer], body, iat=now_s, exp=now_s + MANIFEST_LIFE_S)
+        if wanted.carried and waiting:
+            body["proofs"] = _inclusion_proofs(tx, waiting)
+        return self._own.sign(MANIFEST, [peer], body, iat=now_s, exp=now_s + life_s)
 
-    def _authentic(self, peer: Authority, raw: bytes) -> Document:
-        own = self._own
-        try:
-            untrusted = parse(raw, MAX_TRANSPORT_BYTES)
-            if untrusted.typ != RECEIPT.typ or untrusted.claimed_issuer != peer:
-                raise InvalidReceiptError(f"expected a receipt of {peer}")
-            receipt = check_document(verify(untrusted, own.book.ring, RECEIPT.role), RECEIPT.name)
-        except RefusedError as refusal:
-            raise InvalidReceiptError(f"receipt: {refusal}") from None
-        if receipt.aud != (own.name,) or receipt.sandbox != own.sandbox:
-            raise InvalidReceiptError(f"expected a receipt for {own.name}")
-        return receipt
 
-    def _accept(
-        self,
-        tx: Transaction,
-        peer: Authority,
-        manifest: str,
-        receipt: Document,
-        bridge: Sequence[bytes] | None,
-    ) -> Gap | None:
-        own, body, now_s = self._own, receipt.body, self._own.now_s()
-        sent = transport.manifest(tx, manifest)
-        state = peers.state(tx, peer)
-        if sent is None or state is None or body["manifest"] != manifest or "code" in body:
-            raise InvalidReceiptError("the receipt does not answer the manifest sent")
-        if transport.receipt(tx, peer, manifest) is not None:
-            return None
-        offered = entries.claims(sent.jws)["body"]
-        _check_stream(tx, peer, body["stream"])
-        shown = peer_log.read_note(own, peer, body["log"]["checkpoint"])
-        _check_results(tx, peer, offered, body, shown.size)
-        wrong = _claim(tx, body["witnessed"]) or _too_old(offered, body["witnessed"])
-        if wrong is not None:
-            raise InvalidReceiptError(f"witnessed: {wrong}")
-        if gap := peer_log.gap_before(tx, peer, shown, body["log"], bridge):
-            return gap
-        own.checkpoints.guard(tx)
-        until_s = None if body["results"] else now_s + MANIFEST_LIFE_S
-        transport.keep_receipt(tx, "held", peer, manifest, receipt.signed.raw, now_s, until_s)
-        witness.keep(tx, peer, shown, now_s)
-        results = [*body["results"], *body.get("rejudged", ())]
-        streams.settle(tx, peer, results, receipt.doc_id, now_s)
-        if body["results"]:
-            own.log(tx, receipt.signed, RECEIPT.name, now_s)
-            acknowledged = max(state.acknowledged, sent.last)
-        else:
-            # A gap: the recipient holds less than was acknowledged, so go back to what it has.
-            acknowledged = min(state.acknowledged, body["stream"]["have"])
-        full = bool(body["results"]) and len(body["results"]) >= state.batch
-        peers.update(
-            tx, peer, acknowledged=acknowledged, proven_size=body["witnessed"]["size"],
-            in_flight=None, attempts=0, next_try=0, last_error=None, last_out=now_s,
-            batch=min(bundle.MAX_DOCUMENTS, state.batch * 2) if full else state.batch,
-        )  # fmt: skip
-        return None
+_FORKS = ("stream-fork", "log-fork")
 
-    def _report(
-        self, peer: Authority, code: str, direction: str, detail: str, evidence: Mapping[str, Any]
-    ) -> None:
-        now_s = self._own.now_s()
-        self._own.ledger.write(
-            lambda tx: peers.report(tx, peer, code, direction, detail, evidence, now_s)
-        )
+
+def _serves(
+    sent: Sent, wanted: _Wanted, waiting: list[Waiting], state: peers.PeerState, now_s: int
+) -> bool:
+    """Whether a manifest made before is the one wanted now: the same bytes while `exp` is ahead."""
+    count = sent.last - sent.first + 1
+    if sent.first != wanted.after + 1 or sent.until <= now_s or count > wanted.limit:
+        return False
+    if count == 0 and waiting:  # a heartbeat gives way to documents
+        return False
+    if wanted.carried and not (sent.carried and count == len(waiting)):
+        return False
+    log: Mapping[str, Any] = entries.claims(sent.jws)["body"]["log"]
+    return not wanted.current or bool(log["from_size"] == state.proven_size)
+
+
+def _inclusion_proofs(tx: Transaction, waiting: list[Waiting]) -> list[dict[str, Any]]:
+    size, get = entries.size(tx), entries.node_getter(tx)
+    return [
+        {"index": item.index, "proof": peer_log.texts(tree.inclusion(item.index, size, get))}
+        for item in waiting
+    ]
 
 
 def _fitting(waiting: list[Waiting]) -> list[Waiting]:
@@ -293,50 +291,3 @@ def _fitting(waiting: list[Waiting]) -> list[Waiting]:
         if total > _LINES_BYTES:
             return waiting[:number]
     return waiting
-
-
-def _check_stream(tx: Transaction, peer: Authority, stream: Mapping[str, Any]) -> None:
-    mine = streams.sent_place(tx, peer, stream["have"])
-    if mine is None:
-        raise ForkError(
-            "stream-fork", f"{peer} claims position {stream['have']}, beyond the last sent", {}
-        )
-    if base64url.encode(mine.head) != stream["head"]:
-        raise ForkError("stream-fork", f"{peer} has another head at position {stream['have']}", {})
-
-
-def _check_results(
-    tx: Transaction, peer: Authority, offered: Mapping[str, Any], body: Mapping[str, Any], size: int
-) -> None:
-    results, have = body["results"], body["stream"]["have"]
-    gap = not results and have < offered["stream"]["first"] - 1
-    named = [result["doc"] for result in results]
-    if not gap and (named != offered["documents"] or have < offered["stream"]["last"]):
-        raise InvalidReceiptError("the results are not one a document, in order")
-    least = offered["witnessed"]["size"] if offered["witnessed"] else 0
-    if results and size < least:
-        raise InvalidReceiptError(f"expected a checkpoint of {least} or more, got {size}")
-    for result in (*results, *body.get("rejudged", ())):
-        index = result.get("index")
-        if result["outcome"] != "rejected" and index >= size:
-            raise InvalidReceiptError(f"the checkpoint of {size} does not cover index {index}")
-    for result in results:
-        if result["outcome"] == "accepted" and result["index"] < least:
-            raise InvalidReceiptError(f"accepted at {result['index']}, before it was offered")
-    for result in body.get("rejudged", ()):
-        if not streams.was_sent(tx, peer, result["doc"]):
-            raise InvalidReceiptError(f"rejudged: {result['doc']} was never sent")
-
-
-def _claim(tx: Transaction, head: Mapping[str, Any]) -> str | None:
-    try:
-        return peer_log.check_own_head(tx, head)
-    except ValueError:
-        return "the root is not base64url of 32 bytes"
-
-
-def _too_old(offered: Mapping[str, Any], witnessed: Mapping[str, Any]) -> str | None:
-    size = peer_log.claimed_size(offered["log"]["checkpoint"]) or 0
-    if witnessed["size"] < size:
-        return f"expected the checkpoint of {size} or a larger one, got {witnessed['size']}"
-    return None

@@ -4,7 +4,7 @@ from typing import Any
 
 from node.authority import OwnAuthority
 from node.clock import iso
-from node.config import PeerSettings
+from node.config import CARRY, PeerSettings
 from node.ledger import peers, streams
 from node.ledger.database import Transaction
 
@@ -15,7 +15,7 @@ SILENT_AFTER_S = 45 * 60
 def status(own: OwnAuthority) -> dict[str, Any]:
     """The state of every peer, worst first (architecture: JSON of ``status``)."""
     rows = own.ledger.read(lambda tx: [_peer(tx, own, peer) for peer in own.config.peers])
-    worst = {"incident": 0, "silent": 1, "behind": 2, "in sync": 3}
+    worst = {"incident": 0, "paused": 1, "silent": 2, "behind": 3, "in sync": 4}
     return {"peers": sorted(rows, key=lambda row: (worst[row["state"]], row["authority"]))}
 
 
@@ -35,6 +35,7 @@ def _peer(tx: Transaction, own: OwnAuthority, settings: PeerSettings) -> dict[st
     row = {
         "authority": settings.authority,
         "state": "in sync",
+        "mode": settings.mode,
         "out": {
             "position": sent.position,
             "acknowledged": acknowledged,
@@ -46,13 +47,18 @@ def _peer(tx: Transaction, own: OwnAuthority, settings: PeerSettings) -> dict[st
         "last_error": state.last_error if state else None,
         "next_try": iso(state.next_try) if state and state.next_try > now_s else None,
         "quarantine": len(streams.quarantined(tx, settings.authority)),
+        "paused": {"at": iso(state.paused_at), "because": state.paused_because}
+        if state and state.paused_at is not None
+        else None,
         "incidents": [{"code": i.code, "at": iso(i.at), "detail": i.detail} for i in incidents],
     }
     if settings.authority in own.book.stopped:
         row["last_error"] = own.book.stopped[settings.authority]
     if incidents or settings.authority in own.book.stopped:
         row["state"] = "incident"
-    elif not contacts or now_s - max(contacts) > SILENT_AFTER_S:
+    elif row["paused"]:
+        row["state"] = "paused"
+    elif settings.mode != CARRY and (not contacts or now_s - max(contacts) > SILENT_AFTER_S):
         row["state"] = "silent"
     elif out_lag or in_lag:
         row["state"] = "behind"

@@ -7,11 +7,11 @@ file of its own, and where that file is ahead of the ledger (a restored backup),
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from node.errors import LogBehindError
-from node.ledger import entries
+from node.ledger import entries, recovery
 from node.ledger.database import Transaction
 from node.log import note, tree
 from node.log.note import Check, Checkpoint, NoteError, Sign
@@ -22,6 +22,7 @@ class CheckpointKeeper:
 
     Args:
         origin: The log's origin.
+        earlier: The origins of this node's logs before it.
         public: Its newest public key, 32 bytes; the one that signs.
         sign: Signs bytes with it.
         keys: All public keys the log has had, each with a check of signatures by it.
@@ -31,12 +32,14 @@ class CheckpointKeeper:
     def __init__(
         self,
         origin: str,
+        earlier: Sequence[str],
         public: bytes,
         sign: Sign,
         keys: Sequence[tuple[bytes, Check]],
         released: Path,
     ) -> None:
         self.origin = origin
+        self._earlier = frozenset(earlier)
         self._public = public
         self._sign = sign
         self._keys = keys
@@ -49,30 +52,68 @@ class CheckpointKeeper:
 
         Raises:
             LogBehindError: A checkpoint that has left is not one of this tree, or its file cannot
-                be read.
+                be read; or a backup was restored, and peers have not yet said what they hold.
         """
         for path in (self._released, self._contradicting):
             text = _read(path)
             if text is not None and text != self._sound:
                 self._check_in_tree(tx, path, text)
                 self._sound = text
+        if asked := recovery.silent(tx):
+            who = ", ".join(asked) if asked != [recovery.NOBODY] else "no peer that can be called"
+            raise LogBehindError(
+                f"restored from a backup; nothing is signed until this node has heard what its "
+                f"peers hold of its log (still to be asked: {who}), or you say why it may go on: "
+                "kpnode ledger resume --because TEXT"
+            )
+
+    def beyond(self, tx: Transaction) -> list[Checkpoint]:
+        """Checkpoints of this log, let out or come back, that are not of this tree."""
+        found = []
+        for path in (self._released, self._contradicting):
+            with suppress(NoteError):
+                text = _read(path)
+                if text is not None and not self.of_earlier(text):
+                    checkpoint = self.read(text)
+                    if not _in_tree(tx, checkpoint):
+                        found.append(checkpoint)
+        return found
+
+    def succeed(self, origin: str) -> None:
+        """Sign for a successor log from now on; the present one has ended."""
+        self._earlier |= {self.origin}
+        self.origin = origin
+
+    def set_aside(self, number: int) -> None:
+        """Keep the files of a log that has ended apart, once its successor is recorded."""
+        with _locked(self._released.parent):
+            for path in (self._released, self._contradicting):
+                if path.exists():
+                    path.replace(path.with_name(f"{path.name}-of-log-{number}"))
+        self._sound = None
+
+    def of_earlier(self, text: str) -> bool:
+        """Whether a note is of a log of this node that has ended; its signature is not checked."""
+        return text.partition("\n")[0] in self._earlier
 
     def _check_in_tree(self, tx: Transaction, path: Path, text: str) -> None:
+        if self.of_earlier(text):
+            return
         try:
             released = self.read(text)
         except NoteError as error:
             raise LogBehindError(
                 f"{path} is damaged ({error}); restore it, the ledger may be a copy"
             ) from None
-        size = entries.size(tx)
         try:
-            good = released.size <= size and entries.root(tx, released.size) == released.root
+            good = _in_tree(tx, released)
         except LookupError as error:
             raise LogBehindError(f"the ledger is damaged: {error}") from None
         if not good:
             raise LogBehindError(
-                f"this ledger has {size} entries, but a checkpoint of {released.size} has left it: "
-                "it is an old copy or was changed; nothing is signed until the lost entries are back"
+                f"this ledger has {entries.size(tx)} entries, but a checkpoint of {released.size} "
+                "has left it: it is an old copy or was changed; nothing is signed until the newest "
+                "database is back, or, if it is lost: kpnode ledger resume --because TEXT"
             )
 
     def current(self, tx: Transaction, at_s: int) -> Checkpoint:
@@ -100,7 +141,8 @@ class CheckpointKeeper:
         """
         with _locked(self._released.parent):  # other processes of this node release, too
             before = _read(self._released)
-            if before is not None and self.read(before).size >= self.read(text).size:
+            sound = before is not None and not self.of_earlier(before)
+            if sound and self.read(str(before)).size >= self.read(text).size:
                 return
             _write(self._released, text)
         if self._sound == before:
@@ -121,6 +163,11 @@ class CheckpointKeeper:
             NoteError: It is none, or not signed by this log's key.
         """
         return note.read_checkpoint(text, self.origin, self._keys)
+
+
+def _in_tree(tx: Transaction, checkpoint: Checkpoint) -> bool:
+    size = entries.size(tx)
+    return checkpoint.size <= size and entries.root(tx, checkpoint.size) == checkpoint.root
 
 
 @contextmanager

@@ -50,15 +50,20 @@ def append(tx: Transaction, signed: SignedDocument, origin: str, at_s: int) -> i
         "INSERT INTO documents (doc_id, typ, iss, iat, jws) VALUES (?, ?, ?, ?, ?)",
         (signed.doc_id, signed.typ, signed.iss, signed.claims["iat"], signed.raw),
     )
+    place(tx, index, signed.doc_id, leaf, at_s)
+    return index
+
+
+def place(tx: Transaction, index: int, doc_id: str, leaf: bytes, at_s: int) -> None:
+    """Add an entry and its tree nodes; the document is there."""
     tx.execute(
         "INSERT INTO entries (idx, doc_id, leaf, recorded_at) VALUES (?, ?, ?, ?)",
-        (index, signed.doc_id, leaf, at_s),
+        (index, doc_id, leaf, at_s),
     )
     tx.executemany(
         "INSERT INTO nodes (level, idx, hash) VALUES (?, ?, ?)",
         tree.appended(index, leaf, node_getter(tx)),
     )
-    return index
 
 
 def size(tx: Transaction) -> int:

@@ -1,5 +1,7 @@
 """The tables, step by step. A migration that has run anywhere is never changed."""
 
+from typing import Any
+
 from sqlite_utils import Database, Migrations
 
 migrations = Migrations("kpnode")
@@ -7,6 +9,15 @@ migrations = Migrations("kpnode")
 _APPEND_ONLY = (
     "entries", "nodes", "checkpoints", "stream_out", "stream_in", "seen_checkpoints", "acts", "home",
 )  # fmt: skip
+
+
+def append_only(connection: Any, table: str, *events: str) -> None:
+    """Forbid UPDATE and DELETE on a table, or what is named of the two."""
+    for event in events or ("UPDATE", "DELETE"):
+        connection.execute(
+            f"CREATE TRIGGER {table}_no_{event.lower()} BEFORE {event} ON {table} "
+            f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+        )
 
 
 @migrations(name="0001-ledger")
@@ -110,17 +121,56 @@ def _ledger(db: Database) -> None:
           id INTEGER PRIMARY KEY, at INTEGER NOT NULL, verb TEXT NOT NULL, subject TEXT NOT NULL,
           office TEXT, officer TEXT, account TEXT NOT NULL) STRICT
         """
-    # One by one: executescript would commit the migration's transaction first.
-    for statement in tables.split(";"):
-        db.conn.execute(statement)
+    _run(db, tables)
     for table in _APPEND_ONLY:
-        for event in ("UPDATE", "DELETE"):
-            db.conn.execute(
-                f"CREATE TRIGGER {table}_no_{event.lower()} BEFORE {event} ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-            )
+        append_only(db.conn, table)
     # A document's bytes are never changed; after retention they may be erased.
     db.conn.execute(
         "CREATE TRIGGER documents_no_update BEFORE UPDATE ON documents "
         "BEGIN SELECT RAISE(ABORT, 'documents are immutable'); END"
     )
+
+
+@migrations(name="0002-delivery")
+def _delivery(db: Database) -> None:
+    _run(
+        db,
+        """
+        ALTER TABLE peers ADD COLUMN paused_at INTEGER;
+        ALTER TABLE peers ADD COLUMN paused_because TEXT;
+        ALTER TABLE peers ADD COLUMN looked_through INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE peers ADD COLUMN proven_at INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE peers ADD COLUMN shown_size INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE sent ADD COLUMN until INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE sent ADD COLUMN carried INTEGER NOT NULL DEFAULT 0;
+        CREATE TABLE key_sets (
+          authority TEXT NOT NULL, fingerprint TEXT NOT NULL, jwks BLOB NOT NULL,
+          pinned_at INTEGER NOT NULL,
+          PRIMARY KEY (authority, fingerprint)) STRICT, WITHOUT ROWID;
+        CREATE TABLE logs (
+          number INTEGER PRIMARY KEY CHECK (number > 1),
+          predecessor TEXT NOT NULL, because TEXT NOT NULL, began_at INTEGER NOT NULL) STRICT;
+        CREATE TABLE places_taken (
+          peer TEXT NOT NULL, position INTEGER NOT NULL, head BLOB NOT NULL CHECK (length(head) = 32),
+          at INTEGER NOT NULL, PRIMARY KEY (peer, position)) STRICT, WITHOUT ROWID;
+        CREATE TABLE recovery (
+          peer TEXT PRIMARY KEY, silent INTEGER NOT NULL CHECK (silent IN (0, 1))) STRICT;
+        ALTER TABLE seen_checkpoints RENAME TO seen_before;
+        CREATE TABLE seen_checkpoints (
+          peer TEXT NOT NULL, log INTEGER NOT NULL, size INTEGER NOT NULL,
+          root BLOB NOT NULL, note TEXT NOT NULL, at INTEGER NOT NULL,
+          PRIMARY KEY (peer, log, size)) STRICT, WITHOUT ROWID;
+        INSERT INTO seen_checkpoints SELECT peer, 1, size, root, note, at FROM seen_before;
+        DROP TABLE seen_before;
+        CREATE INDEX documents_succession ON documents (iss)
+          WHERE typ = 'vnd.kp.succession.v1+jwt'
+        """,
+    )
+    for table in ("seen_checkpoints", "logs", "key_sets", "places_taken"):
+        append_only(db.conn, table)
+
+
+def _run(db: Database, statements: str) -> None:
+    # One by one: executescript would commit the migration's transaction first.
+    for statement in statements.split(";"):
+        db.conn.execute(statement)

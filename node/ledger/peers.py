@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from node.incidents import INCIDENTS
 from node.ledger.database import Transaction
 
 
@@ -24,6 +25,9 @@ class PeerState:
         last_error: In words, or None.
         last_out, last_in: Last contact in each direction, seconds or None.
         bad_proofs: Proofs in a row that did not verify.
+        shown_size: The size of this log that was last shown to the peer, which may not have got it.
+        paused_at, paused_because: When and why the exchange was paused, or None.
+        looked_through: The last position of its stream whose quarantine an operator has seen.
     """
 
     authority: str
@@ -39,6 +43,10 @@ class PeerState:
     last_out: int | None
     last_in: int | None
     bad_proofs: int
+    shown_size: int
+    paused_at: int | None
+    paused_because: str | None
+    looked_through: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +64,56 @@ class Incident:
 
 _COLUMNS = (
     "authority, fingerprint, in_flight, acknowledged, proven_size, known, attempts, "
-    "next_try, batch, last_error, last_out, last_in, bad_proofs"
+    "next_try, batch, last_error, last_out, last_in, bad_proofs, shown_size, paused_at, "
+    "paused_because, looked_through"
 )
-_UPDATABLE = frozenset(PeerState.__dataclass_fields__) - {"authority", "fingerprint"}
+_UPDATABLE = frozenset({*PeerState.__dataclass_fields__, "proven_at"}) - {
+    "authority",
+    "fingerprint",
+}
 
 
-def pin(tx: Transaction, authority: str, fingerprint: str, at_s: int) -> None:
-    """Pin a peer's key set; nothing but an operator's act ever replaces it."""
+MAX_OPEN_INCIDENTS = 20
+"""Of one code with one peer; a hostile one could otherwise fill the disk with evidence."""
+
+
+def pin(tx: Transaction, authority: str, fingerprint: str, key_set: bytes, at_s: int) -> None:
+    """Pin a peer's key set, or by an operator's act another one; former ones stay on record.
+
+    Args:
+        tx: The transaction.
+        authority: The peer.
+        fingerprint: Of the set.
+        key_set: The set, as JSON.
+        at_s: Now.
+    """
     tx.execute(
-        "INSERT INTO peers (authority, fingerprint, pinned_at) VALUES (?, ?, ?)",
+        "INSERT INTO peers (authority, fingerprint, pinned_at) VALUES (?, ?, ?) "
+        "ON CONFLICT (authority) DO UPDATE SET fingerprint = excluded.fingerprint, "
+        "pinned_at = excluded.pinned_at",
         (authority, fingerprint, at_s),
     )
+    keep_key_set(tx, authority, fingerprint, key_set, at_s)
+
+
+def keep_key_set(
+    tx: Transaction, authority: str, fingerprint: str, key_set: bytes, at_s: int
+) -> None:
+    """Keep a pinned set, so that what it has signed can be verified for ever."""
+    tx.execute(
+        "INSERT OR IGNORE INTO key_sets (authority, fingerprint, jwks, pinned_at) "
+        "VALUES (?, ?, ?, ?)",
+        (authority, fingerprint, key_set, at_s),
+    )
+
+
+def key_sets(tx: Transaction, authority: str) -> list[bytes]:
+    """All sets that were ever pinned for a peer, as JSON, oldest first."""
+    rows = tx.execute(
+        "SELECT jwks FROM key_sets WHERE authority = ? ORDER BY pinned_at, fingerprint",
+        (authority,),
+    )
+    return [bytes(row["jwks"]) for row in rows]
 
 
 def state(tx: Transaction, authority: str) -> PeerState | None:
@@ -80,6 +127,21 @@ def update(tx: Transaction, authority: str, **values: int | str | None) -> None:
     assert values.keys() <= _UPDATABLE, values.keys()
     columns = ", ".join(f"{name} = ?" for name in values)
     tx.execute(f"UPDATE peers SET {columns} WHERE authority = ?", (*values.values(), authority))
+
+
+def proven(tx: Transaction, authority: str, size: int, said_at: int) -> None:
+    """Note what a peer has signed that it holds of this log; older words than the last are void.
+
+    Args:
+        tx: The transaction.
+        authority: The peer.
+        size: The size it names. It may shrink: a peer may have been restored.
+        said_at: `iat` of the document that says so.
+    """
+    tx.execute(
+        "UPDATE peers SET proven_size = ?, proven_at = ? WHERE authority = ? AND proven_at <= ?",
+        (size, said_at, authority, said_at),
+    )
 
 
 def take_lease(tx: Transaction, authority: str, holder: str, now_s: int, until_s: int) -> bool:
@@ -110,22 +172,24 @@ def report(
 ) -> None:  # fmt: skip
     """Open an incident; one that is open already with this code and detail stays the one.
 
+    There are at most `MAX_OPEN_INCIDENTS` of a code; more say nothing new.
+
     Args:
         tx: The transaction.
         peer: Whom it concerns.
-        code: One of protocol section 3 rule 9.
+        code: One of `node.incidents`.
         direction: ``in``, ``out`` or ``both``: which streams it concerns. Only forks stop them.
         detail: In words.
         evidence: What proves it, kept as it is.
         at_s: When.
     """
-    known = tx.execute(
-        "SELECT 1 FROM incidents "
-        "WHERE peer = ? AND code = ? AND direction IN (?, 'both') AND detail = ? "
-        "AND resolved_at IS NULL",
-        (peer, code, direction, detail),
-    ).fetchone()
-    if known is None:
+    assert code in INCIDENTS, code
+    open_already = tx.execute(
+        "SELECT detail FROM incidents "
+        "WHERE peer = ? AND code = ? AND direction IN (?, 'both') AND resolved_at IS NULL",
+        (peer, code, direction),
+    ).fetchall()
+    if len(open_already) < MAX_OPEN_INCIDENTS and detail not in [d["detail"] for d in open_already]:
         tx.execute(
             "INSERT INTO incidents (peer, code, direction, detail, evidence, at) "
             "VALUES (?, ?, ?, ?, ?, ?)",
@@ -133,13 +197,20 @@ def report(
         )
 
 
-def resolve(tx: Transaction, peer: str, code: str, because: str, at_s: int) -> None:
-    """Close the open incidents of a peer with this code; they stay in the ledger."""
-    tx.execute(
+def resolve(
+    tx: Transaction, peer: str, because: str, at_s: int, *, code: str = "%", direction: str = "%"
+) -> int:
+    """Close the open incidents of a peer, or those of a code and direction; they stay on record.
+
+    Returns:
+        How many were closed.
+    """
+    done = tx.execute(
         "UPDATE incidents SET resolved_at = ?, because = ? "
-        "WHERE peer = ? AND code = ? AND resolved_at IS NULL",
-        (at_s, because, peer, code),
+        "WHERE peer = ? AND code LIKE ? AND direction LIKE ? AND resolved_at IS NULL",
+        (at_s, because, peer, code, direction),
     )
+    return int(done.rowcount)
 
 
 def incidents(

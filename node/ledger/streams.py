@@ -9,6 +9,7 @@ from node import base64url
 from node.domain.kinds import KINDS
 from node.errors import Finding
 from node.ledger.database import Transaction
+from node.ledger.migrations import append_only
 from node.log.chain import START, Place
 
 
@@ -21,6 +22,10 @@ class Waiting:
     head: bytes
     index: int
     jws: bytes
+
+
+_ALSO = {"stream_out": ("places_taken",)}
+"""Where else places of a stream stand: those taken on the peer's word."""
 
 
 def sent_place(tx: Transaction, peer: str, position: int | None = None) -> Place | None:
@@ -38,13 +43,31 @@ def _place(tx: Transaction, table: str, peer: str, position: int | None) -> Plac
         return START
     where = "" if position is None else "AND position = ?"
     values = (peer,) if position is None else (peer, position)
-    row = tx.execute(
-        f"SELECT position, head FROM {table} WHERE peer = ? {where} ORDER BY position DESC LIMIT 1",
-        values,
-    ).fetchone()
-    if row is None:
-        return START if position is None else None
-    return Place(row["position"], bytes(row["head"]))
+    newest: Place | None = None
+    for one in (table, *_ALSO.get(table, ())):
+        row = tx.execute(
+            f"SELECT position, head FROM {one} WHERE peer = ? {where} "
+            "ORDER BY position DESC LIMIT 1",
+            values,
+        ).fetchone()
+        if row is not None and (newest is None or row["position"] > newest.position):
+            newest = Place(row["position"], bytes(row["head"]))
+    return START if newest is None and position is None else newest
+
+
+def continue_at(tx: Transaction, peer: str, after: int, place: Place, at_s: int) -> None:
+    """Take a place in the stream to a peer on its word; what is queued after `after` is dropped.
+
+    Only for a ledger that has lost documents (`node.ledger.recovery`): the stream's table forbids
+    it otherwise.
+    """
+    tx.execute("DROP TRIGGER stream_out_no_delete")
+    tx.execute("DELETE FROM stream_out WHERE peer = ? AND position > ?", (peer, after))
+    append_only(tx, "stream_out", "DELETE")
+    tx.execute(
+        "INSERT OR IGNORE INTO places_taken (peer, position, head, at) VALUES (?, ?, ?, ?)",
+        (peer, place.position, place.head, at_s),
+    )
 
 
 def enqueue(tx: Transaction, peer: str, doc_id: str, at_s: int) -> int:
@@ -68,6 +91,15 @@ def waiting(tx: Transaction, peer: str, after: int, limit: int) -> list[Waiting]
         (peer, after, limit),
     )
     return [Waiting(*row) for row in rows]
+
+
+def waiting_ids(tx: Transaction, peer: str, after: int) -> list[str]:
+    """The doc ids in the stream to a peer after a position, in order."""
+    rows = tx.execute(
+        "SELECT doc_id FROM stream_out WHERE peer = ? AND position > ? ORDER BY position",
+        (peer, after),
+    )
+    return [row["doc_id"] for row in rows]
 
 
 def oldest_waiting_s(tx: Transaction, peer: str, after: int) -> int | None:
@@ -178,6 +210,22 @@ def quarantined(tx: Transaction, peer: str) -> list[Quarantined]:
         (peer,),
     )
     return [_quarantined(row) for row in rows]
+
+
+def quarantine_bytes(tx: Transaction, peer: str) -> int:
+    """How much of a peer's refused documents is kept."""
+    (total,) = tx.execute(
+        "SELECT coalesce(sum(length(jws)), 0) FROM quarantine WHERE peer = ?", (peer,)
+    ).fetchone()
+    return int(total)
+
+
+def quarantine_count(tx: Transaction, peer: str, after: int) -> int:
+    """How many of a peer's documents beyond a position of its stream are in quarantine."""
+    (count,) = tx.execute(
+        "SELECT count(*) FROM quarantine WHERE peer = ? AND position > ?", (peer, after)
+    ).fetchone()
+    return int(count)
 
 
 def quarantined_at(tx: Transaction, peer: str, position: int) -> Quarantined | None:

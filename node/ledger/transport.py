@@ -7,47 +7,59 @@ from node.ledger.database import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A manifest made for a peer, and the positions it covers."""
+    """A manifest made for a peer, and the positions it covers.
+
+    Attributes:
+        until: It may be sent, and its receipt counts, until this second.
+        carried: Whether it has what a carried bundle needs: a long life, and proofs.
+    """
 
     manifest: str
     peer: str
     jws: bytes
     first: int
     last: int
+    until: int
+    carried: bool = False
+
+
+_SENT = "SELECT s.manifest, s.peer, s.jws, s.first, s.last, s.until, s.carried FROM sent s"
 
 
 def keep_manifest(tx: Transaction, sent: Sent, at_s: int) -> None:
-    """Keep a manifest before it leaves."""
+    """Keep a manifest before it leaves; those to its peer that expired unanswered go."""
     tx.execute(
-        "INSERT INTO sent (manifest, peer, jws, first, last, made_at) VALUES (?, ?, ?, ?, ?, ?)",
-        (sent.manifest, sent.peer, sent.jws, sent.first, sent.last, at_s),
+        "DELETE FROM sent WHERE peer = ? AND until < ? "
+        "AND manifest NOT IN (SELECT manifest FROM receipts)",
+        (sent.peer, at_s),
     )
+    tx.execute(
+        "INSERT INTO sent (manifest, peer, jws, first, last, made_at, until, carried) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (sent.manifest, sent.peer, sent.jws, sent.first, sent.last, at_s, sent.until,
+         int(sent.carried)),
+    )  # fmt: skip
 
 
 def manifest(tx: Transaction, doc_id: str) -> Sent | None:
     """A manifest by its doc id."""
-    row = tx.execute(
-        "SELECT manifest, peer, jws, first, last FROM sent WHERE manifest = ?", (doc_id,)
-    ).fetchone()
-    return None if row is None else Sent(*row)
+    row = tx.execute(f"{_SENT} WHERE s.manifest = ?", (doc_id,)).fetchone()
+    return None if row is None else _sent(row)
 
 
 def manifests_with_documents(tx: Transaction, peer: str) -> list[Sent]:
     """Manifests to a peer that named documents and have a receipt, oldest first."""
     rows = tx.execute(
-        "SELECT s.manifest, s.peer, s.jws, s.first, s.last FROM sent s JOIN receipts r "
-        "ON r.manifest = s.manifest WHERE s.peer = ? AND s.last >= s.first ORDER BY s.first",
+        f"{_SENT} JOIN receipts r ON r.manifest = s.manifest "
+        "WHERE s.peer = ? AND s.last >= s.first ORDER BY s.first",
         (peer,),
     )
-    return [Sent(*row) for row in rows]
+    return [_sent(row) for row in rows]
 
 
-def drop_unanswered(tx: Transaction, peer: str) -> None:
-    """Forget manifests to a peer that have no receipt and are about to be replaced."""
-    tx.execute(
-        "DELETE FROM sent WHERE peer = ? AND manifest NOT IN (SELECT manifest FROM receipts)",
-        (peer,),
-    )
+def _sent(row: tuple[str, str, bytes, int, int, int, int]) -> Sent:
+    manifest_id, peer, jws, first, last, until, carried = row
+    return Sent(manifest_id, peer, jws, first, last, until, bool(carried))
 
 
 def keep_receipt(
@@ -105,6 +117,11 @@ def wanted_spot_check(tx: Transaction, peer: str) -> tuple[str, int] | None:
         "SELECT doc_id, idx FROM spot_checks WHERE peer = ? LIMIT 1", (peer,)
     ).fetchone()
     return None if row is None else (row["doc_id"], row["idx"])
+
+
+def forget_spot_checks(tx: Transaction, peer: str) -> None:
+    """The log they were about has ended."""
+    tx.execute("DELETE FROM spot_checks WHERE peer = ?", (peer,))
 
 
 def spot_check_done(tx: Transaction, peer: str, doc_id: str) -> None:

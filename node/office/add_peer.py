@@ -59,7 +59,7 @@ def add_peer(
     path = home / settings.PEERS_FILE
     text = path.read_text("utf-8") + table
     settings.parse(text.encode(), home, check)  # before anything is written
-    own.ledger.write(lambda tx: _pin(tx, authority, keys.fingerprint, own.now_s()))
+    own.ledger.write(lambda tx: _pin(tx, authority, keys, own.now_s()))
     target = home / file_name
     target.parent.mkdir(exist_ok=True)
     target.write_bytes(dumps(keys.as_json()) + b"\n")
@@ -69,13 +69,13 @@ def add_peer(
     return keys
 
 
-def _pin(tx: Transaction, authority: str, fingerprint: str, now_s: int) -> None:
+def _pin(tx: Transaction, authority: str, keys: KeySet, now_s: int) -> None:
     state = peers.state(tx, authority)
     if state is None:
-        peers.pin(tx, authority, fingerprint, now_s)
-    elif state.fingerprint != fingerprint:
+        peers.pin(tx, authority, keys.fingerprint, dumps(keys.as_json()), now_s)
+    elif state.fingerprint != keys.fingerprint:
         raise ConfigError(
-            f"{authority} is pinned with {state.fingerprint}, this set has {fingerprint}",
+            f"{authority} is pinned with {state.fingerprint}, this set has {keys.fingerprint}",
             code="keys-changed",
         )
-    acts.note(tx, now_s, "peer add", f"{authority} {fingerprint}")
+    acts.note(tx, now_s, "peer add", f"{authority} {keys.fingerprint}")

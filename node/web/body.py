@@ -1,16 +1,33 @@
-"""Reading a bundle from a request: limits before parsing, the manifest before the rest."""
+"""Reading a bundle or a receipt from a request: limits before parsing, the manifest before the rest."""
 
 import asyncio
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from node.bundle import MAX_BUNDLE_BYTES, MEDIA_TYPE, malformed
+from node.bundle import MAX_BUNDLE_BYTES, MEDIA_TYPE, RECEIPT_TYPE, malformed
 from node.documents import MAX_TRANSPORT_BYTES
 from node.errors import ProblemError
 
 READ_TIMEOUT_S = 60
 """Between two pieces of a body; a stalled sender does not hold a place for longer."""
+
+FIRST_LINE_S, BODY_S = 120, 600
+"""For a first line, and for a whole body: who sends drop by drop is given up, too. A full bundle at
+14 KiB a second gets through; slower links get smaller bundles."""
+
+
+def check_headers(request: web.Request, media_type: str, limit: int) -> None:
+    """Media type and size as announced.
+
+    Raises:
+        ProblemError: ``unsupported-media`` or ``too-large``.
+    """
+    if request.content_type != media_type:
+        detail = f"expected {media_type}, got {request.content_type}"
+        raise ProblemError("unsupported-media", detail)
+    if (request.content_length or 0) > limit:
+        raise _too_large(limit)
 
 
 class BundleBody:
@@ -22,11 +39,10 @@ class BundleBody:
         Raises:
             ProblemError: ``unsupported-media`` or ``too-large``.
         """
-        if request.content_type != MEDIA_TYPE:
-            detail = f"expected {MEDIA_TYPE}, got {request.content_type}"
-            raise ProblemError("unsupported-media", detail)
-        if (request.content_length or 0) > MAX_BUNDLE_BYTES:
-            raise _too_large()
+        check_headers(request, MEDIA_TYPE, MAX_BUNDLE_BYTES)
+        loop = asyncio.get_running_loop()
+        self._first_line_by = loop.time() + FIRST_LINE_S
+        self._all_by = loop.time() + BODY_S
         self._content = request.content
         self._read = bytearray()
         self._used = 0
@@ -40,7 +56,7 @@ class BundleBody:
         while (end := self._read.find(b"\n")) < 0:
             if len(self._read) > MAX_TRANSPORT_BYTES:
                 raise ProblemError("too-large", "a manifest has at most 1 MiB")
-            if not await self._more():
+            if not await self._more(self._first_line_by):
                 raise malformed("the manifest's line has no end")
         line = bytes(self._read[:end])
         del self._read[: end + 1]
@@ -53,22 +69,41 @@ class BundleBody:
         Raises:
             ProblemError: ``too-large``, or ``malformed-bundle`` if the body breaks off.
         """
-        while await self._more():
+        while await self._more(self._all_by):
             if self._used + len(self._read) > MAX_BUNDLE_BYTES:
-                raise _too_large()
+                raise _too_large(MAX_BUNDLE_BYTES)
         return bytes(self._read)
 
-    async def _more(self) -> bool:
+    async def _more(self, until: float) -> bool:
         try:
-            async with asyncio.timeout(READ_TIMEOUT_S):
+            async with asyncio.timeout_at(until), asyncio.timeout(READ_TIMEOUT_S):
                 chunk = await self._content.readany()
         except TimeoutError:
-            raise malformed(f"nothing came for {READ_TIMEOUT_S} s") from None
+            raise malformed("the body comes too slowly") from None
         except HttpProcessingError:
             raise malformed("the body breaks off") from None
         self._read += chunk
         return bool(chunk)
 
 
-def _too_large() -> ProblemError:
-    return ProblemError("too-large", f"a bundle has at most {MAX_BUNDLE_BYTES} bytes")
+async def receipt_body(request: web.Request) -> bytes:
+    """The receipt of a POST.
+
+    Raises:
+        ProblemError: ``unsupported-media``, ``too-large`` or ``bad-request``.
+    """
+    check_headers(request, RECEIPT_TYPE, MAX_TRANSPORT_BYTES)
+    received = bytearray()
+    try:
+        async with asyncio.timeout(FIRST_LINE_S):
+            async for chunk in request.content.iter_any():
+                received += chunk
+                if len(received) > MAX_TRANSPORT_BYTES:
+                    raise _too_large(MAX_TRANSPORT_BYTES)
+    except (TimeoutError, HttpProcessingError):
+        raise ProblemError("bad-request", "the body breaks off or comes too slowly") from None
+    return bytes(received)
+
+
+def _too_large(limit: int) -> ProblemError:
+    return ProblemError("too-large", f"expected at most {limit} bytes")

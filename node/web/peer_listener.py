@@ -1,4 +1,4 @@
-"""The peer-facing listener (protocol section 4): well-known files and the KPX paths of push."""
+"""The peer-facing listener (protocol section 4): well-known files and the KPX paths."""
 
 import asyncio
 import time
@@ -9,14 +9,17 @@ import structlog
 from aiohttp import web
 
 from node.authority import OwnAuthority
-from node.bundle import PROTOCOL, RECEIPT_TYPE
+from node.bundle import MEDIA_TYPE, PROTOCOL, RECEIPT_TYPE
 from node.domain.kinds import accepted_types
+from node.errors import ProblemError
 from node.exchange import answers, tokens
+from node.exchange.acknowledge import Acknowledger
 from node.exchange.receive import Receiver
 from node.ids import Authority
 from node.log.note import vkey
 from node.web import problems
-from node.web.body import BundleBody
+from node.web.body import BundleBody, receipt_body
+from node.web.limits import Limits
 
 log = structlog.get_logger()
 
@@ -24,15 +27,19 @@ Contact = Callable[[Authority], None]
 """Called when a peer has been in contact with a valid bundle."""
 
 
-def application(own: OwnAuthority, contact: Contact) -> web.Application:
+def application(
+    own: OwnAuthority, contact: Contact, limits: Limits | None = None
+) -> web.Application:
     """The application of the peer listener."""
-    handlers = _Handlers(own, contact)
+    handlers = _Handlers(own, contact, limits or Limits())
     app = web.Application(middlewares=[problems.middleware])
     app.add_routes(
         [
             web.get("/.well-known/kpx.json", handlers.about, allow_head=False),
             web.get("/.well-known/jwks.json", handlers.keys, allow_head=False),
             web.post("/kpx/v1/bundles", handlers.bundle),
+            web.get("/kpx/v1/bundles", handlers.waiting, allow_head=False),
+            web.post("/kpx/v1/receipts", handlers.receipt),
             web.get("/kpx/v1/position", handlers.position, allow_head=False),
             web.get("/kpx/v1/log/checkpoint", handlers.checkpoint, allow_head=False),
             web.get("/kpx/v1/log/inclusion", handlers.inclusion, allow_head=False),
@@ -54,15 +61,20 @@ def about(own: OwnAuthority) -> dict[str, Any]:
         "sandbox": own.sandbox,
         "url": node.url,
         "jwks": f"{node.url}/.well-known/jwks.json",
-        "log": {"origin": node.origin, "vkey": vkey(node.origin, public)},
+        "log": {
+            "origin": own.checkpoints.origin,
+            "vkey": vkey(own.checkpoints.origin, public),
+        },
     }
 
 
 class _Handlers:
-    def __init__(self, own: OwnAuthority, contact: Contact) -> None:
+    def __init__(self, own: OwnAuthority, contact: Contact, limits: Limits) -> None:
         self._own = own
         self._contact = contact
+        self._limits = limits
         self._receiver = Receiver(own)
+        self._acknowledger = Acknowledger(own)
 
     async def about(self, _: web.Request) -> web.Response:
         return web.json_response(about(self._own))
@@ -73,9 +85,12 @@ class _Handlers:
     async def bundle(self, request: web.Request) -> web.Response:
         started = time.monotonic()
         body = BundleBody(request)
-        opened = await asyncio.to_thread(self._receiver.open, await body.first_line())
-        rest = b"" if opened.receipt is not None else await body.rest()
-        receipt = await asyncio.to_thread(self._receiver.receive, opened, rest)
+        with self._limits.opening(request.remote):
+            opened = await asyncio.to_thread(self._receiver.open, await body.first_line())
+        self._known(request, opened.peer)
+        with self._limits.bundle(opened.peer):
+            rest = b"" if opened.receipt is not None else await body.rest()
+            receipt = await asyncio.to_thread(self._receiver.receive, opened, rest)
         log.info(
             "bundle",
             peer=opened.peer,
@@ -85,6 +100,21 @@ class _Handlers:
         )
         self._contact(opened.peer)
         return web.Response(body=receipt, content_type=RECEIPT_TYPE)
+
+    async def waiting(self, request: web.Request) -> web.Response:
+        caller = await self._caller(request)
+        with self._limits.bundle(caller):
+            raw = await asyncio.to_thread(answers.bundle_for, self._own, caller, request.query)
+        self._contact(caller)
+        return web.Response(body=raw, content_type=MEDIA_TYPE)
+
+    async def receipt(self, request: web.Request) -> web.Response:
+        with self._limits.opening(request.remote):
+            raw = await receipt_body(request)
+        peer = await asyncio.to_thread(answers.take_receipt, self._own, self._acknowledger, raw)
+        self._known(request, peer)
+        log.info("receipt", peer=peer)
+        return web.Response(status=204)
 
     async def position(self, request: web.Request) -> web.Response:
         caller = await self._caller(request)
@@ -108,4 +138,22 @@ class _Handlers:
 
     async def _caller(self, request: web.Request) -> Authority:
         header = request.headers.get("Authorization")
-        return await asyncio.to_thread(tokens.check, self._own, header, request.raw_path)
+        with self._limits.opening(request.remote):
+            peer = await asyncio.to_thread(tokens.check, self._own, header, request.raw_path)
+        self._known(request, peer)
+        return peer
+
+    def _known(self, request: web.Request, peer: Authority) -> None:
+        """A caller whose signature is checked: its share of requests, and its connection.
+
+        Raises:
+            ProblemError: ``too-many-requests``, or ``unknown-peer`` where its pinned client
+                certificate is not the connection's.
+        """
+        self._limits.count(peer)
+        pin = self._own.book.client_certificates.get(peer)
+        if pin is None:
+            return
+        tls = request.transport.get_extra_info("ssl_object") if request.transport else None
+        if tls is None or tls.getpeercert(binary_form=True) != pin:
+            raise ProblemError("unknown-peer", f"expected the client certificate of {peer}")

@@ -1,6 +1,7 @@
 """The running node: both listeners, the couriers, and an eye on what others change."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
@@ -15,6 +16,8 @@ from node.errors import ConfigError, LedgerUnavailableError
 from node.exchange.client import new_session
 from node.exchange.dispatch import Dispatch
 from node.ledger import peers
+from node.tls import files as tls_files
+from node.tls import renew, server_context
 from node.web import console, peer_listener
 
 HOLDER = "serve"
@@ -51,22 +54,25 @@ async def serve(
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(new_session())
         dispatch = Dispatch(own, session, HOLDER)
-        listeners = (
-            (peer_listener.application(own, dispatch.wake_peer), own.config.node.listen),
-            (console.application(own), own.config.node.console),
-        )
-        for app, endpoint in listeners:
-            await listen(stack, app, endpoint)
+        tls = server_context(own.config.tls, own.config.peers)
+        peer_app = peer_listener.application(own, dispatch.wake_peer)
+        await listen(stack, peer_app, own.config.node.listen, tls)
+        await listen(stack, console.application(own), own.config.node.console)
         # Only one process can have this port, so what a former one still holds is nobody's.
         await asyncio.to_thread(own.ledger.write, lambda tx: peers.drop_leases(tx, HOLDER))
         stack.push_async_callback(dispatch.stop)
         await dispatch.start()
         _tell_peers(own)
         ready()
-        await _watch(own, read_config, dispatch, stop)
+        await _watch(own, read_config, dispatch, stop, tls)
 
 
-async def listen(stack: AsyncExitStack, app: web.Application, endpoint: Endpoint) -> None:
+async def listen(
+    stack: AsyncExitStack,
+    app: web.Application,
+    endpoint: Endpoint,
+    tls: ssl.SSLContext | None = None,
+) -> None:
     """Serve an application until the stack unwinds.
 
     Raises:
@@ -78,7 +84,7 @@ async def listen(stack: AsyncExitStack, app: web.Application, endpoint: Endpoint
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     try:
-        await web.TCPSite(runner, endpoint.host, endpoint.port).start()
+        await web.TCPSite(runner, endpoint.host, endpoint.port, ssl_context=tls).start()
     except OSError as error:
         raise ConfigError(
             f"cannot listen on {endpoint.host}:{endpoint.port}: {error.strerror or error}",
@@ -87,7 +93,11 @@ async def listen(stack: AsyncExitStack, app: web.Application, endpoint: Endpoint
 
 
 async def _watch(
-    own: OwnAuthority, read_config: ReadConfig, dispatch: Dispatch, stop: asyncio.Event
+    own: OwnAuthority,
+    read_config: ReadConfig,
+    dispatch: Dispatch,
+    stop: asyncio.Event,
+    tls: ssl.SSLContext | None,
 ) -> None:
     version, files, judged_at = 0, _stamps(own.config), time.monotonic()
     while not stop.is_set():
@@ -102,7 +112,7 @@ async def _watch(
                 version = seen
                 dispatch.wake()
             if _stamps(own.config) != files:
-                await _reload(own, read_config, dispatch)
+                await _reload(own, read_config, dispatch, tls)
                 files = _stamps(own.config)
             if time.monotonic() - judged_at > REJUDGE_S:
                 judged_at = time.monotonic()
@@ -111,15 +121,19 @@ async def _watch(
             log.error("ledger unavailable", error=str(error))
 
 
-async def _reload(own: OwnAuthority, read_config: ReadConfig, dispatch: Dispatch) -> None:
+async def _reload(
+    own: OwnAuthority, read_config: ReadConfig, dispatch: Dispatch, tls: ssl.SSLContext | None
+) -> None:
     try:
         config = await asyncio.to_thread(read_config, own.config.home)
+        if tls is not None:
+            renew(tls, own.config.tls, config.peers)
+        await asyncio.to_thread(own.reload_peers, config)
     except ConfigError as error:
         log.error("peers.toml not taken over; the former settings stay", error=str(error))
         return
-    if config.node != own.config.node:
-        log.warning("[node] of peers.toml has changed; it is taken over at the next start")
-    await asyncio.to_thread(own.reload_peers, config)
+    if (config.node, config.tls) != (own.config.node, own.config.tls):
+        log.warning("[node] or [tls] has changed; that is taken over at the next start")
     await dispatch.start()
     _tell_peers(own)
 
@@ -133,7 +147,8 @@ def _tell_peers(own: OwnAuthority) -> None:
 def _stamps(config: Config) -> dict[Path, tuple[int, int] | None]:
     """Size and time of change of the files that say who the peers are."""
     stamps: dict[Path, tuple[int, int] | None] = {}
-    for path in (config.home / PEERS_FILE, *(peer.jwks for peer in config.peers)):
+    key_sets = (peer.jwks for peer in config.peers)
+    for path in (config.home / PEERS_FILE, *key_sets, *tls_files(config.tls, config.peers)):
         try:
             stat = path.stat()
         except OSError:

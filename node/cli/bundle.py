@@ -1,0 +1,158 @@
+"""`kpnode bundle`: exchange by files."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from node.cli.output import REFUSED, Output, command, finishing, read_file
+
+
+@click.group()
+def bundle() -> None:
+    """Exchange by files: export what waits for a peer, import what it gave you."""
+
+
+@command()
+@click.argument("file")
+@click.option("--peer", required=True, help="For this authority.")
+@click.option(
+    "--proof-from", type=click.IntRange(0, 2**53), metavar="SIZE",
+    help="What the peer holds of this log, where its import has told you.",
+)  # fmt: skip
+def export(output: Output, file: str, peer: str, proof_from: int | None) -> None:
+    """Write everything that waits for a peer to FILE, to be carried there.
+
+    More than 200 documents make further files, FILE-2 and so on; the peer imports them in order.
+    Until the receipt is back, the same documents are exported again. Where nothing waits, the file
+    still shows the peer this node's log.
+    """
+    from node.errors import NotFoundError
+    from node.exchange import carry
+    from node.ids import Authority
+    from node.wiring import open_node
+
+    items = []
+    with finishing(), open_node(output.home) as own:
+        if own.config.peer(peer) is None:
+            raise NotFoundError(f"{peer} is no peer of this node; see kpnode peer list")
+        for number, made in enumerate(carry.make(own, Authority(peer), proof_from), 1):
+            path = _numbered(Path(file), number)
+            _write(path, made.raw)
+            items.append({
+                "file": str(path), "to": peer, "manifest": made.manifest, "first": made.first,
+                "documents": made.count, "bytes": len(made.raw),
+            })  # fmt: skip
+    columns = {"file": "FILE", "to": "TO", "documents": "DOCUMENTS", "bytes": "BYTES"}
+    output.rows({"items": items, "next": None}, items, columns)
+    output.note(f"Carry it to {peer}; bring back the receipt and import it here.")
+
+
+@command(name="import")
+@click.argument("file")
+@click.option(
+    "--receipt", metavar="PATH", help="Where to write the receipt [beside FILE, ending .kpr]."
+)
+def import_(output: Output, file: str, receipt: str | None) -> None:
+    """Take in FILE: a bundle, or a receipt that came back (- for standard input).
+
+    A bundle is checked like one that came over the network; its receipt is written to be carried
+    back. The same file again changes nothing and gives the same receipt. Where both came on one
+    stick, import receipts first.
+    """
+    import sys
+
+    from node.bundle import MAX_BUNDLE_BYTES
+    from node.errors import NodeError, ProblemError
+    from node.exchange import carry
+    from node.wiring import open_node
+
+    raw = read_file(file, MAX_BUNDLE_BYTES)
+    if len(raw) > MAX_BUNDLE_BYTES:
+        raise ProblemError("too-large", f"a bundle has at most {MAX_BUNDLE_BYTES} bytes")
+    path = Path(receipt) if receipt else Path("receipt.kpr" if file == "-" else file)
+    with finishing(), open_node(output.home) as own:
+        try:
+            done = carry.take_in(own, raw)
+        except ProblemError as problem:
+            if problem.code == "proof-needed":
+                raise _explained(problem) from None
+            raise
+        if done.answer is not None:
+            path = path if receipt else path.with_suffix(".kpr")
+            try:
+                _write(path, done.answer)
+            except OSError as error:
+                raise NodeError(
+                    f"the bundle is taken in, but {path} cannot be written ({error.strerror}); "
+                    "import it again with --receipt PATH",
+                    code="unusable-file",
+                ) from None
+    _tell(output, done, path)
+    if done.problem is not None:
+        sys.exit(REFUSED)
+
+
+def _tell(output: Output, done: Any, path: Path) -> None:
+    outcomes = [result["outcome"] for result in done.results]
+    result = {
+        "kind": done.kind,
+        "from": done.peer,
+        "documents": len(outcomes),
+        **{name: outcomes.count(name) for name in ("accepted", "duplicate", "rejected")},
+        "results": done.results,
+        "receipt": str(path) if done.answer is not None else None,
+        "problem": {"code": done.problem.code, "detail": str(done.problem)}
+        if done.problem
+        else None,
+    }
+    lines = [
+        f"{done.kind} of {done.peer}: {result['documents']} documents, "
+        f"{result['accepted']} accepted, {result['duplicate']} held before, "
+        f"{result['rejected']} refused"
+    ]
+    lines += [
+        f"refused  {r['doc']} {r['errors'][0]['code']}: {r['errors'][0]['detail']}"
+        for r in done.results
+        if r["outcome"] == "rejected"
+    ]
+    if done.problem is not None:
+        lines = [f"bundle of {done.peer} NOT taken in: {done.problem.code}: {done.problem}"]
+    output.result(result, "\n".join(lines))
+    if done.answer is not None:
+        output.note(f"Carry {path} back to {done.peer}.")
+
+
+def _explained(problem: Any) -> Any:
+    from node.errors import ProblemError
+
+    held = problem.members.get("held") or {}
+    return ProblemError(
+        "proof-needed",
+        f"{problem}; bring back the receipts that wait, or ask for another export with "
+        f"--proof-from {held.get('size', 0)}",
+        problem.members,
+    )
+
+
+def _numbered(path: Path, number: int) -> Path:
+    return path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
+
+
+def _write(path: Path, raw: bytes) -> None:
+    """All of the file, or none of it."""
+    import os
+
+    fresh = path.with_name(path.name + ".new")
+    try:
+        with fresh.open("wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+bundle.add_command(export)
+bundle.add_command(import_)

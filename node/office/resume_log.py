@@ -1,0 +1,111 @@
+"""Going on after a loss: the operator answers for what the ledger no longer has (protocol section 5)."""
+
+from dataclasses import dataclass
+
+from node.authority import OwnAuthority
+from node.config import log_origin
+from node.domain.kinds import SUCCESSION
+from node.errors import ConfigError, RefusedError
+from node.ledger import acts, peers, recovery, succession
+from node.ledger.checkpoints import all_checkpoints
+from node.ledger.database import Transaction
+from node.office.hold_peer import check_reason
+from node.office.officer import Officer, day_of
+from node.schema.validation import check_payload
+
+_ENDED = ("log-fork", "stream-fork", "position-ahead")
+"""Incidents whose cause a successor log and a place taken anew remove."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """How the node goes on.
+
+    Attributes:
+        origin: Of the log from now on.
+        successor: Whether that is a new log.
+        predecessor: The last known checkpoint of the log before, ``""`` if there is no new one.
+    """
+
+    origin: str
+    successor: bool
+    predecessor: str = ""
+
+
+def resume_log(own: OwnAuthority, because: str, officer: Officer, *, new_log: bool) -> Resumed:
+    """Let a node sign again that lost entries, or was restored and waits for its peers.
+
+    Where a checkpoint has left that the ledger lacks, or a peer has stated that the log is forked,
+    a successor log begins and is announced to each peer; each stream goes on where its peer says
+    it is. Where nothing shows a loss, the node just stops waiting. Order of effects: one
+    transaction, then the files of the former log are set aside.
+
+    Args:
+        own: This node, opened alone.
+        because: The operator's reason; peers read it.
+        officer: Who says so.
+        new_log: Begin a successor though nothing shows a loss: keys and evidence were lost, too.
+
+    Raises:
+        ConfigError: ``no-reason`` or ``nothing-to-resume``.
+    """
+    check_reason(because)
+    former = own.checkpoints.origin
+    try:
+        resumed = own.ledger.write(lambda tx: _resume(tx, own, because, officer, new_log))
+    except BaseException:
+        own.checkpoints.succeed(former)
+        raise
+    if resumed.successor:
+        own.checkpoints.set_aside(own.ledger.read(succession.number) - 1)
+    return resumed
+
+
+def _resume(
+    tx: Transaction, own: OwnAuthority, because: str, officer: Officer, new_log: bool
+) -> Resumed:
+    beyond, silent = own.checkpoints.beyond(tx), recovery.silent(tx)
+    names, now_s = [peer.authority for peer in own.config.peers], own.now_s()
+    forked = any(peers.incidents(tx, name, "log-fork", direction="out") for name in names)
+    if not (beyond or forked or new_log or silent):
+        raise ConfigError(
+            "this node is not stopped: its ledger has all that has left it, and no peer says "
+            "otherwise; --new-log begins a successor log all the same",
+            code="nothing-to-resume",
+        )
+    acts.note(tx, now_s, "ledger resume", because, officer.office, officer.officer)
+    recovery.let_go_on(tx, names)
+    if not (beyond or forked or new_log):
+        return Resumed(own.checkpoints.origin, successor=False)
+    last = max(beyond, key=lambda one: one.size, default=None)
+    predecessor = last.note if last else _newest(tx, own, now_s)
+    number = succession.number(tx) + 1
+    origin = log_origin(own.name, own.sandbox, number)
+    succession.succeed(tx, origin, predecessor, because, now_s)
+    own.checkpoints.succeed(origin)
+    for name in names:
+        peers.update(
+            tx, name, proven_size=0, proven_at=0, shown_size=0, in_flight=None,
+            next_try=0, attempts=0,
+        )  # fmt: skip
+        for code in _ENDED:
+            for direction in ("out", "both"):
+                peers.resolve(tx, name, because, now_s, code=code, direction=direction)
+    for name in own.book.ring:
+        body = {
+            "origin": origin,
+            "predecessor": predecessor,
+            "because": because,
+            "announced_by": officer.signs(own, day_of(own, own.clock.now())),
+        }
+        claims = own.claims([name], body, iat=now_s)
+        if findings := check_payload(f"{SUCCESSION.name}.v1", claims):
+            raise RefusedError(findings)
+        signed = own.seal(SUCCESSION, claims)
+        own.publish(tx, signed, SUCCESSION.name, now_s)
+    return Resumed(origin, successor=True, predecessor=predecessor)
+
+
+def _newest(tx: Transaction, own: OwnAuthority, now_s: int) -> str:
+    known = all_checkpoints(tx)
+    return known[-1].note if known else own.checkpoints.current(tx, now_s).note
