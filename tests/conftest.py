@@ -17,6 +17,7 @@ settings.load_profile("unhurried")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=1, help="Rounds of the kill tests (make soak).")
+    parser.addoption("--rounds", type=int, default=10, help="Rounds of the chaos test (make soak).")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Nodes behind real sockets on loopback, for tests of what crosses the wire."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -11,6 +12,7 @@ from node.authority import OwnAuthority
 from node.exchange.courier import Courier, Round
 from node.exchange.dispatch import Dispatch
 from node.ids import Authority
+from node.tls import server_context
 from node.web import console, peer_listener
 from node.web.serving import listen
 
@@ -22,18 +24,21 @@ async def listening(own: OwnAuthority) -> AsyncIterator[str]:
     """The peer listener and console of a node, without its couriers; yields the URL."""
     node = own.config.node
     async with AsyncExitStack() as stack:
-        await listen(stack, peer_listener.application(own, lambda _: None), node.listen)
+        tls = server_context(own.config.tls, own.config.peers)
+        await listen(stack, peer_listener.application(own, lambda _: None), node.listen, tls)
         await listen(stack, console.application(own), node.console)
         yield node.url
 
 
 @asynccontextmanager
-async def faulty(own: OwnAuthority, handler: Handler) -> AsyncIterator[None]:
+async def faulty(
+    own: OwnAuthority, handler: Handler, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[None]:
     """In the place of a node: a server of the test's own that answers as it likes."""
     app = web.Application(client_max_size=16 * 1024 * 1024)
     app.router.add_route("*", "/{tail:.*}", handler)
     async with AsyncExitStack() as stack:
-        await listen(stack, app, own.config.node.listen)
+        await listen(stack, app, own.config.node.listen, tls)
         yield
 
 

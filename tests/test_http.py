@@ -57,7 +57,7 @@ class TestWellKnown:
             f"vnd.kp.{kind}.v1+jwt"
             for kind in (
                 "certificate", "confirmation", "discrepancy", "resolution", "amendment",
-                "technical-certificate", "return", "revocation",
+                "technical-certificate", "return", "revocation", "succession",
             )
         )  # fmt: skip
         assert about["url"] == url
@@ -155,7 +155,8 @@ class TestBundles:
     @pytest.mark.parametrize(
         ("method", "path", "expected"),
         [
-            ("GET", "/kpx/v1/bundles", (405, "not-allowed")),
+            ("GET", "/kpx/v1/receipts", (405, "not-allowed")),
+            ("GET", "/kpx/v1/bundles", (401, "unknown-peer")),
             ("POST", "/kpx/v1/position", (405, "not-allowed")),
             ("HEAD", "/.well-known/kpx.json", None),
             ("GET", "/", (404, "not-found")),

@@ -97,7 +97,7 @@ def test_what_was_written_is_neither_changed_nor_deleted(
 
 _ROW = {
     "stream_in": "INSERT INTO stream_in VALUES ('BY', 1, 'x', zeroblob(32), 0)",
-    "seen_checkpoints": "INSERT INTO seen_checkpoints VALUES ('BY', 1, zeroblob(32), '', 0)",
+    "seen_checkpoints": "INSERT INTO seen_checkpoints VALUES ('BY', 1, 1, zeroblob(32), '', 0)",
 }
 
 

@@ -6,7 +6,7 @@ FIRST_S = 1.0
 CAP_S = 15 * 60.0
 HEARTBEAT_S = 15 * 60.0
 SPREAD = 0.2
-FIRST_HEARTBEAT_S = 10.0
+FIRST_HEARTBEAT_S = 2.0
 """The first heartbeat after start comes within this; the protocol allows a minute."""
 
 
@@ -19,7 +19,7 @@ def delay_s(attempts: int, random: Random, retry_after_s: float | None = None) -
         retry_after_s: What the peer asked for; kept as the least, up to the cap.
     """
     # 2^20 s is far beyond the cap; it keeps the power small after a year of failures.
-    ceiling = min(CAP_S, FIRST_S * 2 ** min(attempts, 20))
+    ceiling = min(CAP_S, FIRST_S * 2 ** min(attempts - 1, 20))
     least = min(CAP_S, retry_after_s or 0.0)
     return max(least, random.uniform(0.0, ceiling))
 

@@ -36,7 +36,10 @@ LEASE_S = 30
 """Renewed while a delivery lasts. What a crashed `serve` held is taken over at the next start."""
 
 RECHECK_S = 1.0
-"""After a round that failed; the wait until the next try is read anew then."""
+"""After a round that another process had; it may be over by then."""
+
+UNRECORDED_S = 10.0
+"""After a failure that could not even be written down: a full disk does not mend in a second."""
 
 MAX_SPOT_CHECKS = 20
 
@@ -73,6 +76,7 @@ class Round:
         delivered, bundles: How much was acknowledged.
         fetched: Documents that were pulled.
         error: None if it went well.
+        retry_s: After an error, when to try again.
         busy: Whether another process was delivering to the peer, so that nothing was done here.
     """
 
@@ -80,12 +84,30 @@ class Round:
     bundles: int = 0
     fetched: int = 0
     error: str | None = None
+    retry_s: float = 0.0
     busy: bool = False
 
 
 class _FailedError(Exception):
-    def __init__(self, text: str, *, retry_after_s: float | None = None, at_cap: bool = False):
+    """What a peer answered with, as a reason to try again.
+
+    Args:
+        text: In words.
+        retry_after_s: What it asked for.
+        at_cap: Whether it will not mend itself soon.
+        by_proxy: Whether it was not the peer's node that answered, but something in front of it.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        retry_after_s: float | None = None,
+        at_cap: bool = False,
+        by_proxy: bool = False,
+    ) -> None:
         super().__init__(text)
+        self.by_proxy = by_proxy
         self.retry_after_s = retry_after_s
         self.at_cap = at_cap
 
@@ -129,6 +151,7 @@ class Courier:
         self._random = random or SystemRandom()
         self._holder = f"{holder}-{os.getpid()}-{secrets.token_hex(4)}"
         self._greeted = False
+        self._unmet = True  # the last failure came before the peer had answered anything
         self._unreached = True
         self._wake = asyncio.Event()
         self._hurry = False
@@ -157,8 +180,8 @@ class Courier:
                     done = await self.round(heartbeat=heartbeat)
                 if heartbeat or done.bundles:
                     beat_at = time.monotonic() + backoff.heartbeat_s(self._random)
-                waits = done.error is not None or done.busy
-                pause = RECHECK_S if waits else self._idle_s(beat_at)
+                pause = RECHECK_S if done.busy else self._idle_s(beat_at)
+                pause = pause if done.error is None else min(done.retry_s, backoff.CAP_S)
             # Not wait_for: before Python 3.12 it loses a cancellation that comes with the event.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(max(pause, 0.0), IDLE_POLL_S)):
@@ -192,8 +215,7 @@ class Courier:
         except Exception as error:  # whatever it is, the courier must live to try again
             if not isinstance(error, NodeError | _FailedError):
                 log.exception("courier", peer=self._peer)
-            await self._failed(error)
-            return Round(delivered, bundles, fetched, str(error))
+            return Round(delivered, bundles, fetched, str(error), await self._failed(error))
         if fetched and not bundles:
             await asyncio.to_thread(self._own.ledger.write, self._well)
         return Round(delivered, bundles, fetched)
@@ -274,7 +296,7 @@ class Courier:
             )
             return _FailedError(text if stated else f"{text} (not signed)", at_cap=stated)
         if answer.status >= 500 or answer.status in _RETRIED or code == "proof-needed":
-            return _FailedError(text, retry_after_s=answer.retry_after_s)
+            return _FailedError(text, retry_after_s=answer.retry_after_s, by_proxy=not code)
         # An unsigned fork is a reason to try later; other client errors will not mend themselves soon.
         return _FailedError(text, at_cap=answer.status != 409)
 
@@ -297,12 +319,18 @@ class Courier:
             # Nothing is signed for this peer before it has been asked; other answers will not come.
             code = str(answer.json().get("code", "")) or "no answer"
             text = f"{answer.status} {code} to the question for the position"
-            await self._look_at_keys()
-            raise _FailedError(text, retry_after_s=answer.retry_after_s)
+            if answer.status == 401:
+                await self._look_at_keys()
+            by_proxy = not answer.json().get("code")
+            raise _FailedError(text, retry_after_s=answer.retry_after_s, by_proxy=by_proxy)
         if not self._greeted:
             if position:
                 await asyncio.to_thread(inspection.check_position, self._own, self._peer, position)
             await self._look_at_keys()
+            if (
+                self._unmet
+            ):  # what it was waited for is over; what fails from now on is another thing
+                await asyncio.to_thread(self._own.ledger.write, self._well)
             self._greeted = True
         return position
 
@@ -352,9 +380,14 @@ class Courier:
         pause = min(float(state.next_try - self._own.now_s()), backoff.CAP_S)
         return state.attempts, 0.0 if hurry else pause
 
-    async def _failed(self, error: Exception) -> None:
-        self._unreached = isinstance(error, PeerUnreachableError)
-        self._greeted = self._greeted and not isinstance(error, InvalidReceiptError)
+    async def _failed(self, error: Exception) -> float:
+        """Write a failure down; returns the seconds until the next try."""
+        self._unreached = isinstance(error, PeerUnreachableError) or (
+            isinstance(error, _FailedError) and error.by_proxy
+        )
+        self._unmet = not self._greeted
+        if self._unreached or isinstance(error, InvalidReceiptError):
+            self._greeted = False  # a small question first, then the bundle
         retry_after_s = getattr(error, "retry_after_s", None)
         at_cap = getattr(error, "at_cap", False) or isinstance(error, LogBehindError)
         text = str(error).encode("utf-8", "replace").decode()
@@ -364,7 +397,7 @@ class Courier:
             attempts = (state.attempts if state else 0) + 1
             pause = backoff.delay_s(attempts, self._random, retry_after_s)
             pause = backoff.CAP_S if at_cap else pause
-            next_try = self._own.now_s() + max(1, round(pause))
+            next_try = self._own.now_s() + int(pause)
             peers.update(tx, self._peer, attempts=attempts, next_try=next_try, last_error=text)
             return pause
 
@@ -372,8 +405,9 @@ class Courier:
             pause = await asyncio.to_thread(self._own.ledger.write, write)
         except LedgerUnavailableError as unavailable:
             log.error("ledger unavailable", peer=self._peer, error=str(unavailable))
-        else:
-            log.warning("not delivered", peer=self._peer, error=text, next_try_s=round(pause, 1))
+            return UNRECORDED_S
+        log.warning("not delivered", peer=self._peer, error=text, next_try_s=round(pause, 1))
+        return pause
 
     @contextlib.asynccontextmanager
     async def _leased(self) -> AsyncIterator[bool]:

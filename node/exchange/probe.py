@@ -63,8 +63,8 @@ async def probe(own: OwnAuthority, peer: Authority) -> list[Step]:
 async def _steps(own: OwnAuthority, peer: Authority, url: str) -> AsyncIterator[Step]:
     where = urlsplit(url)
     host, port = where.hostname or "", where.port or (443 if where.scheme == "https" else 80)
-    for step in (_name(host, port), _connect(host, port)):
-        done = await step
+    for step in (_name, _connect):
+        done = await step(host, port)
         yield done
         if not done.good:
             return

@@ -8,6 +8,7 @@ the peer says it holds of the stream to it is taken for the place to continue at
 from collections.abc import Iterable
 
 from node import base64url
+from node.ids import DIGEST
 from node.ledger import peers, streams
 from node.ledger.database import Transaction
 from node.log.chain import Place
@@ -51,7 +52,7 @@ def take_place(tx: Transaction, peer: str, theirs: Place, at_s: int) -> bool:
     """
     state = peers.state(tx, peer)
     assert state is not None
-    if theirs.position < state.acknowledged:
+    if theirs.position < state.acknowledged or not theirs.head:
         return False
     used = tx.execute("DELETE FROM recovery WHERE peer = ? AND silent = 0", (peer,))
     if used.rowcount == 0 or streams.sent_place(tx, peer, theirs.position) == theirs:
@@ -68,11 +69,9 @@ def take_place(tx: Transaction, peer: str, theirs: Place, at_s: int) -> bool:
 
 
 def place_of(stream: object) -> Place | None:
-    """``{have, head}`` as a peer has it, or None if it is no place."""
+    """``{have, head}`` as a peer has it; with an empty head where that is none; None without have."""
     if not isinstance(stream, dict) or type(stream.get("have")) is not int or stream["have"] < 0:
         return None
-    try:
-        head = base64url.decode(stream.get("head", ""))
-    except (ValueError, TypeError, AttributeError):
-        return None
-    return Place(stream["have"], head) if len(head) == len(Place(0, bytes(32)).head) else None
+    head = stream.get("head")
+    known = isinstance(head, str) and DIGEST.fullmatch(head)
+    return Place(stream["have"], base64url.decode(str(head)) if known else b"")
