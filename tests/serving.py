@@ -14,18 +14,21 @@ from node.exchange.dispatch import Dispatch
 from node.ids import Authority
 from node.tls import server_context
 from node.web import console, peer_listener
+from node.web.limits import Limits
 from node.web.serving import listen
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def listening(own: OwnAuthority) -> AsyncIterator[str]:
+async def listening(own: OwnAuthority, limits: Limits | None = None) -> AsyncIterator[str]:
     """The peer listener and console of a node, without its couriers; yields the URL."""
     node = own.config.node
     async with AsyncExitStack() as stack:
         tls = server_context(own.config.tls, own.config.peers)
-        await listen(stack, peer_listener.application(own, lambda _: None), node.listen, tls)
+        await listen(
+            stack, peer_listener.application(own, lambda _: None, limits), node.listen, tls
+        )
         await listen(stack, console.application(own), node.console)
         yield node.url
 

@@ -8,13 +8,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from node.bundle import MAX_BUNDLE_BYTES, MEDIA_TYPE, RECEIPT_TYPE, malformed
 from node.documents import MAX_TRANSPORT_BYTES
 from node.errors import ProblemError
-
-READ_TIMEOUT_S = 60
-"""Between two pieces of a body; a stalled sender does not hold a place for longer."""
-
-FIRST_LINE_S, BODY_S = 120, 600
-"""For a first line, and for a whole body: who sends drop by drop is given up, too. A full bundle at
-14 KiB a second gets through; slower links get smaller bundles."""
+from node.web.limits import Patience
 
 
 def check_headers(request: web.Request, media_type: str, limit: int) -> None:
@@ -33,16 +27,17 @@ def check_headers(request: web.Request, media_type: str, limit: int) -> None:
 class BundleBody:
     """The body of one POST, read in two steps."""
 
-    def __init__(self, request: web.Request) -> None:
+    def __init__(self, request: web.Request, patience: Patience) -> None:
         """Check the headers.
 
         Raises:
             ProblemError: ``unsupported-media`` or ``too-large``.
         """
         check_headers(request, MEDIA_TYPE, MAX_BUNDLE_BYTES)
-        loop = asyncio.get_running_loop()
-        self._first_line_by = loop.time() + FIRST_LINE_S
-        self._all_by = loop.time() + BODY_S
+        now = asyncio.get_running_loop().time()
+        self._quiet_s = patience.quiet_s
+        self._first_line_by = now + patience.first_line_s
+        self._all_by = now + patience.body_s
         self._content = request.content
         self._read = bytearray()
         self._used = 0
@@ -76,7 +71,7 @@ class BundleBody:
 
     async def _more(self, until: float) -> bool:
         try:
-            async with asyncio.timeout_at(until), asyncio.timeout(READ_TIMEOUT_S):
+            async with asyncio.timeout_at(until), asyncio.timeout(self._quiet_s):
                 chunk = await self._content.readany()
         except TimeoutError:
             raise malformed("the body comes too slowly") from None
@@ -86,7 +81,7 @@ class BundleBody:
         return bool(chunk)
 
 
-async def receipt_body(request: web.Request) -> bytes:
+async def receipt_body(request: web.Request, patience: Patience) -> bytes:
     """The receipt of a POST.
 
     Raises:
@@ -95,7 +90,7 @@ async def receipt_body(request: web.Request) -> bytes:
     check_headers(request, RECEIPT_TYPE, MAX_TRANSPORT_BYTES)
     received = bytearray()
     try:
-        async with asyncio.timeout(FIRST_LINE_S):
+        async with asyncio.timeout(patience.first_line_s):
             async for chunk in request.content.iter_any():
                 received += chunk
                 if len(received) > MAX_TRANSPORT_BYTES:

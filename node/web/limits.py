@@ -27,6 +27,21 @@ OPENING_OF_ADDRESS = 16
 """The same, of one address that is not loopback."""
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a body may take; a slow link gets smaller bundles, a hostile one its end.
+
+    Attributes:
+        quiet_s: Between two pieces.
+        first_line_s: For the first line, or a whole receipt.
+        body_s: For a whole body. A full bundle at 14 KiB a second gets through.
+    """
+
+    quiet_s: float = 60
+    first_line_s: float = 120
+    body_s: float = 600
+
+
 @dataclass(slots=True)
 class _Bucket:
     """A token bucket."""
@@ -52,10 +67,12 @@ class Limits:
     Attributes:
         clock: Monotonic seconds.
         loopback_too: Whether addresses of this machine are counted like others.
+        patience: How long bodies may take.
     """
 
     clock: Callable[[], float] = time.monotonic
     loopback_too: bool = False
+    patience: Patience = Patience()
     _buckets: dict[Authority, _Bucket] = field(default_factory=dict)
     _bundles: dict[Authority, int] = field(default_factory=dict)
     _opening: dict[str, int] = field(default_factory=dict)

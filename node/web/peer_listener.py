@@ -84,7 +84,7 @@ class _Handlers:
 
     async def bundle(self, request: web.Request) -> web.Response:
         started = time.monotonic()
-        body = BundleBody(request)
+        body = BundleBody(request, self._limits.patience)
         with self._limits.opening(request.remote):
             opened = await asyncio.to_thread(self._receiver.open, await body.first_line())
         self._known(request, opened.peer)
@@ -110,7 +110,7 @@ class _Handlers:
 
     async def receipt(self, request: web.Request) -> web.Response:
         with self._limits.opening(request.remote):
-            raw = await receipt_body(request)
+            raw = await receipt_body(request, self._limits.patience)
         peer = await asyncio.to_thread(answers.take_receipt, self._own, self._acknowledger, raw)
         self._known(request, peer)
         log.info("receipt", peer=peer)

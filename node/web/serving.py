@@ -79,7 +79,11 @@ async def listen(
         ConfigError: ``cannot-listen``.
     """
     runner = web.AppRunner(
-        app, access_log=None, shutdown_timeout=SHUTDOWN_S, lingering_time=LINGER_S
+        app,
+        access_log=None,
+        shutdown_timeout=SHUTDOWN_S,
+        lingering_time=LINGER_S,
+        auto_decompress=False,  # no coding is accepted, so none is tried
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
