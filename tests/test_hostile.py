@@ -9,7 +9,6 @@ from node.authority import OwnAuthority
 from node.exchange.status import status
 from node.ledger import entries, peers
 from node.web.limits import Limits, Patience
-from node.wiring import open_node
 from tests.hostile import Attacker, Case, cases
 from tests.nodes import SetClock, make_homes, opened
 from tests.serving import listening
@@ -193,7 +192,3 @@ class TestQuarantine:
         assert rows["n"] == 280
         assert rows["kept"] <= 64 * 1024 * 1024
         assert rows["dropped"] > 0
-
-    def test_homes_open_again(self, homes: dict[str, Path]) -> None:
-        with open_node(homes["RU"]) as own:
-            assert own.name == "RU"

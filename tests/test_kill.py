@@ -72,10 +72,10 @@ def serving(
             process.stdout.close()
 
 
-def wait_until(own: OwnAuthority, what: Any, value: int) -> None:
-    until = time.monotonic() + PATIENCE_S
+def wait_until(own: OwnAuthority, what: Any, value: int, patience_s: float = PATIENCE_S) -> None:
+    until = time.monotonic() + patience_s
     while own.ledger.read(what) != value:
-        assert time.monotonic() < until, f"waited {PATIENCE_S} s"
+        assert time.monotonic() < until, f"waited {patience_s} s"
         time.sleep(0.05)
 
 

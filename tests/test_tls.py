@@ -1,7 +1,6 @@
 """TLS between nodes, pinned client certificates, renewal while running, nginx in front, and probe."""
 
 import asyncio
-import shutil
 import ssl
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,6 +25,7 @@ from node.web.peer_listener import about
 from node.web.serving import serve
 from node.wiring import read_config
 from tests.certificates import write_certificate
+from tests.machine import needs
 from tests.nodes import SetClock, make_homes, opened, shipments
 from tests.serving import deliver, faulty, listening, until
 
@@ -289,9 +289,8 @@ class TestProxy:
             )
             ru.book = replace(ru.book, settings={BE: settings})
             issue(ru, shipments(count=10), Officer())
-            nginx = shutil.which("nginx") or "/usr/sbin/nginx"
             process = await asyncio.create_subprocess_exec(
-                nginx, "-p", str(folder), "-c", str(folder / "nginx.conf"),
+                needs("nginx"), "-p", str(folder), "-c", str(folder / "nginx.conf"),
                 "-e", str(folder / "error.log"),
             )  # fmt: skip
             try:

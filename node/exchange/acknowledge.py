@@ -8,6 +8,7 @@ from typing import Any
 
 from node import base64url, bundle
 from node.authority import OwnAuthority
+from node.clock import CLOCK_GRACE_S
 from node.documents import MAX_TRANSPORT_BYTES, Document
 from node.domain.kinds import RECEIPT
 from node.errors import NodeError, ProblemError, RefusedError
@@ -198,7 +199,7 @@ class Acknowledger:
             # A gap: the recipient holds less than was acknowledged, so go back to what it has.
             acknowledged = min(state.acknowledged, body["stream"]["have"])
         full = bool(body["results"]) and len(body["results"]) >= state.batch
-        peers.proven(tx, peer, body["witnessed"]["size"], receipt.iat)
+        peers.proven(tx, peer, body["witnessed"]["size"], min(receipt.iat, now_s + CLOCK_GRACE_S))
         peers.update(
             tx, peer, acknowledged=acknowledged,
             in_flight=None if state.in_flight == manifest else state.in_flight,

@@ -1,6 +1,7 @@
 """An exact copy of a ledger that is in use."""
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined] # pysqlite3 where installed
@@ -20,7 +21,7 @@ def copy(tx: Transaction, target: Path, progress: Callable[[int, int], None]) ->
         progress: Called with pages done and pages in all.
     """
     tx.execute("SELECT count(*) FROM home").fetchone()  # the view begins with the first read
-    with sqlite3.connect(target) as made:
+    with closing(sqlite3.connect(target, isolation_level=None)) as made:
         tx.backup(
             made,
             pages=PAGES,
@@ -28,4 +29,3 @@ def copy(tx: Transaction, target: Path, progress: Callable[[int, int], None]) ->
         )
         # One file, whatever the journal of the original.
         made.execute("PRAGMA journal_mode = DELETE")
-    made.close()

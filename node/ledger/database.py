@@ -109,11 +109,11 @@ class Ledger:
                 isolation_level=None,
                 check_same_thread=False,  # closed by `close`, used by its own thread only
             )
+            self._open.append(connection)
             connection.row_factory = sqlite3.Row
             for pragma in ("synchronous = FULL", "foreign_keys = ON", "trusted_schema = OFF"):
                 connection.execute(f"PRAGMA {pragma}")
             self._local.connection = connection
-            self._open.append(connection)
         return connection
 
     def _run(self, act: Callable[[Transaction], T], begin: str) -> T:

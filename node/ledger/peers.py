@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from node.clock import CLOCK_GRACE_S
 from node.incidents import INCIDENTS
 from node.ledger.database import Transaction
 
@@ -145,11 +146,14 @@ def proven(tx: Transaction, authority: str, size: int, said_at: int) -> None:
 
 
 def take_lease(tx: Transaction, authority: str, holder: str, now_s: int, until_s: int) -> bool:
-    """Take the one delivery to a peer; False while another process has it."""
+    """Take the one delivery to a peer; False while another process has it.
+
+    A lease that would last longer than one taken now comes from a clock that was wrong.
+    """
     done = tx.execute(
-        "UPDATE peers SET lease = ?, lease_until = ? "
-        "WHERE authority = ? AND (lease IS NULL OR lease = ? OR lease_until < ?)",
-        (holder, until_s, authority, holder, now_s),
+        "UPDATE peers SET lease = ?, lease_until = ? WHERE authority = ? AND "
+        "(lease IS NULL OR lease = ? OR lease_until < ? OR lease_until > ?)",
+        (holder, until_s, authority, holder, now_s, until_s + CLOCK_GRACE_S),
     )
     return done.rowcount == 1
 
