@@ -34,9 +34,10 @@ format: setup
 
 bench: setup
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.isolation
 
 soak: setup
-	$(BIN)/pytest tests/test_kill.py --kills 100
+	$(BIN)/pytest -s tests/test_kill.py tests/test_chaos.py --kills 100 --rounds 100
 
 # Renews the lock with the newest releases that fit pyproject.toml; hashes, no index addresses.
 lock: setup

@@ -29,6 +29,11 @@ def standing(code: str, day: date) -> Standing | None:
     return next((row for row in _standings().get(code, ()) if row.covers(day)), None)
 
 
+def participants_on(day: date) -> list[str]:
+    """The codes of all participants on a day, in alphabetical order."""
+    return sorted(code for code in _standings() if standing(code, day) is not None)
+
+
 def name_of(code: str) -> str:
     """A participant's name, or the code itself."""
     rows = _standings().get(code)
