@@ -31,6 +31,11 @@ def test_the_demo_holds_and_says_so() -> None:
     assert told["tampered"] == {"code": "bad-signature"}
     assert told["replayed"] == {"same_receipt": True}
     assert told["interrupted"] == {"lost": 0, "doubled": 0}
+    for way in ("carried", "pulled"):
+        assert (told[way]["exporter"], told[way]["importer"]) == ("confirmed", "admitted")
+    assert told["rewritten"]["code"] == "log-fork"
+    assert {"held", "shown", "manifest"} <= set(told["rewritten"]["evidence"])
+    assert "rewritten" in told["rewritten"]["means"]
     assert told["ledgers"].keys() == {"RU", "BY", "EU-BE"}
     assert all(ledger["ok"] for ledger in told["ledgers"].values())
     assert told["seconds"] > 0

@@ -14,7 +14,8 @@ def demo(output: Output, stay: bool) -> None:
     """Play the 2021 pilots in small: RU, BY and EU-BE as three nodes on this machine.
 
     They issue and deliver 60 sample certificates, confirm some, refuse what must be refused, and
-    survive a killed process. Exit code 0 only if all of it held. Everything is SANDBOX and in a
+    survive a killed process. Two more join by files and by calling only; a rewritten log is caught.
+    Exit code 0 only if all of it held. Everything is SANDBOX and in a
     temporary folder.
     """
     import signal
@@ -70,6 +71,9 @@ def _show(output: Output, outcome: Any) -> None:
         {"what": "tampered certificate", "figure": outcome.tampered["code"]},
         {"what": "replayed bundle", "figure": _yes(outcome.replayed["same_receipt"], "first receipt again")},
         {"what": "lost or doubled by the power cut", "figure": sum(outcome.interrupted.values())},
+        {"what": "carried as files to AO", "figure": _both(outcome.carried)},
+        {"what": "fetched by CD, which nobody can call", "figure": _both(outcome.pulled)},
+        {"what": "AO's rewritten log", "figure": f"{outcome.rewritten['code']}, caught at the next contact"},
     ]  # fmt: skip
     for authority, found in outcome.ledgers.items():
         state = _yes(found["ok"], f"good, {found['size']} entries, root {found['root'][:12]}…")

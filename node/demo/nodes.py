@@ -124,6 +124,25 @@ def make_nodes(folder: Path, who: Sequence[tuple[str, str, str]]) -> list[DemoNo
     return nodes
 
 
+def join(newcomer: DemoNode, host: DemoNode, mode: str) -> None:
+    """A home for a further authority that cannot be called; it and the host become peers.
+
+    Args:
+        newcomer: The authority.
+        host: A node that can be called.
+        mode: ``pull`` (the newcomer calls the host) or ``carry`` (files).
+    """
+    mine = _init(newcomer)()
+    theirs = next(i["detail"] for i in host.run("doctor")[1]["items"] if i["check"] == "keys")
+    for node, other, fingerprint in ((newcomer, host, theirs), (host, newcomer, mine)):
+        url = ["--url", other.url] if other is host and mode == "pull" else []
+        node.expect(
+            "peer", "add", other.authority, "--name", other.name, "--mode", mode, *url,
+            "--jwks", str(other.home / "keys" / f"{other.authority}.jwks.json"),
+            "--fingerprint", fingerprint,
+        )  # fmt: skip
+
+
 def side_by_side(acts: Sequence[Callable[[], Any]]) -> list[Any]:
     """Run acts beside each other; results in order."""
     with ThreadPoolExecutor(os.cpu_count() or 2) as pool:

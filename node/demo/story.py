@@ -1,4 +1,4 @@
-"""The story: issue, deliver, verify, confirm, refuse, tamper, replay, interrupt, audit.
+"""The story: issue, deliver, verify, confirm, refuse, tamper, replay, interrupt, carry, audit.
 
 Every figure is built from what the nodes answer, never from what was planned; `Outcome.held`
 compares the two at the end.
@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from node import base64url, strict_json
 from node.bundle import MEDIA_TYPE, assemble
+from node.demo import third_act
 from node.demo.nodes import DemoError, DemoNode, side_by_side, wait_for
 from node.jose.strict import doc_digest
 from node.ledger import streams, transport
@@ -47,6 +48,9 @@ class Outcome:
     replayed: dict[str, bool] = field(default_factory=dict)
     interrupted: dict[str, int] = field(default_factory=dict)
     life: list[dict[str, str]] = field(default_factory=list)
+    carried: dict[str, Any] = field(default_factory=dict)
+    pulled: dict[str, Any] = field(default_factory=dict)
+    rewritten: dict[str, Any] = field(default_factory=dict)
     ledgers: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: float = 0.0
     failures: list[str] = field(default_factory=list)
@@ -103,7 +107,9 @@ def play(nodes: Sequence[DemoNode], tell: Tell) -> Outcome:
     tell("6. A certificate with one figure changed, and a bundle sent twice.")
     _tamper(out, be)
     _replay(out, ru, be)
-    tell("7. Every ledger is verified from the bytes up.")
+    template = next(s for s in shipments if s["from"] == "RU" and s["to"] == "BY")
+    _third_act(out, ru, template, tell)
+    tell("10. Every ledger is verified from the bytes up.")
     for node, found in zip(nodes, side_by_side([partial(_audit, n) for n in nodes]), strict=True):
         out.ledgers[node.authority] = {k: found[k] for k in ("size", "root", "ok")}
         out.hold(f"ledger of {node.authority}", found["ok"])
@@ -219,6 +225,25 @@ def _second_act(
         here = importer.expect("certificate", "show", number)["state"]
         out.life.append({"number": number, "exporter": there, "importer": here})
         out.hold(f"{number} ends as {states}", (there, here) == states)
+
+
+def _third_act(out: Outcome, ru: DemoNode, template: dict[str, Any], tell: Tell) -> None:
+    """Authorities that nobody can call, and a log that is rewritten."""
+    tell("7. AO has only e-mail: a certificate and its confirmation travel as files.")
+    ao = third_act.newcomer(third_act.CARRIED, ru, "carry")
+    out.carried = third_act.carry(ru, ao, template)
+    tell("8. CD has no public address: its node calls, and fetches what waits.")
+    cd = third_act.newcomer(third_act.PULLING, ru, "pull")
+    out.pulled = third_act.pull(ru, cd, template)
+    for name, told in (("carried", out.carried), ("pulled", out.pulled)):
+        ends = (told["exporter"], told["importer"])
+        out.hold(f"{name} certificate confirmed", ends == ("confirmed", "admitted"))
+    tell("9. AO puts an old copy of its ledger back and rewrites what it had signed.")
+    out.rewritten = told = third_act.rewrite(ru, ao, template)
+    tell(f"   RU's node: {told['detail']}.")
+    tell(f"   It means: {told['means']}.")
+    out.hold("rewritten log caught", (told["exit_code"], told["code"]) == (4, "log-fork"))
+    out.hold("both pieces of evidence", {"held", "shown"} <= set(told["evidence"]))
 
 
 def _refuse(out: Outcome, node: DemoNode) -> None:
