@@ -13,6 +13,7 @@ from node.cli.app import COMMANDS, main
 from node.config import load
 from node.demo.nodes import free_ports
 from node.domain.kinds import KINDS
+from node.incidents import INCIDENTS
 from node.schema.validation import check
 from node.web.problems import STATUS
 
@@ -62,14 +63,25 @@ def test_the_protocol_page_names_every_kind_and_every_problem() -> None:
         assert f"`{kind.name}`" in text, kind.name
 
 
+def test_the_operations_page_explains_every_incident_in_its_own_words() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text("utf-8")
+
+    for code, incident in INCIDENTS.items():
+        assert f"| `{code}` | {incident.means} |" in text, code
+
+
 def test_the_settings_page_names_every_member() -> None:
     from node.schema import catalogue
 
     text = (ROOT / "docs" / "reference" / "peers-toml.md").read_text("utf-8")
     properties = catalogue.load("peers.v1")["properties"]
 
-    for member in [*properties["node"]["properties"], *properties["peer"]["items"]["properties"]]:
-        assert f"| `{member}` |" in text, member
+    for member in [
+        *properties["node"]["properties"],
+        *properties["tls"]["properties"],
+        *properties["peer"]["items"]["properties"],
+    ]:
+        assert re.search(rf"^\|[^|]*`{member}`[^|]*\|", text, re.MULTILINE), member
 
 
 def test_the_example_settings_are_valid() -> None:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -75,6 +76,21 @@ class DemoNode:
         if code != 0:
             raise DemoError(f"{self.authority}: kpnode {arguments[0]} ended with {code}: {result}")
         return result
+
+    def status(self) -> list[dict[str, Any]]:
+        """What the running node's console says of each peer.
+
+        Raises:
+            DemoError: It does not answer.
+        """
+        try:
+            with urllib.request.urlopen(  # noqa: S310 - loopback, our own node
+                f"{self.console}/api/v1/status", timeout=10
+            ) as answer:
+                peers: list[dict[str, Any]] = json.load(answer)["peers"]
+                return peers
+        except (OSError, ValueError) as error:
+            raise DemoError(f"{self.console}: {error}") from None
 
     def start(self) -> None:
         """Start `serve` and wait until it accepts."""

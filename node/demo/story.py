@@ -130,7 +130,7 @@ def _settled(nodes: Sequence[DemoNode]) -> None:
     """Wait until every node says that its peers hold all it has sent."""
 
     def settled() -> bool:
-        rows = [r for node in nodes for r in node.expect("status")["peers"]]
+        rows = [row for node in nodes for row in node.status()]
         return all(row["out"]["lag"] == 0 for row in rows)
 
     wait_for("all peers to be in sync", settled)

@@ -68,30 +68,37 @@ class Acknowledger:
         """
         return self._count(self._authentic(peer, raw), manifest, bridge)
 
-    def take(self, raw: bytes) -> tuple[Authority, Gap | None]:
-        """Let a receipt count that came on its own: posted after a pull, or carried.
-
-        Returns:
-            Who gave it, and the gap if its proof does not connect to what is held.
+    def open(self, raw: bytes) -> Document:
+        """A receipt that came on its own: posted after a pull, or carried. Records nothing.
 
         Raises:
             ProblemError: ``unknown-peer`` or ``paused``.
-            InvalidReceiptError: As `accept`.
-            LogBehindError: Nothing may be recorded.
+            InvalidReceiptError: It is none of a peer's, or not for this node.
         """
         try:
             peer = Authority(parse(raw, MAX_TRANSPORT_BYTES).claimed_issuer)
         except RefusedError as refusal:
             raise InvalidReceiptError(f"receipt: {refusal}") from None
         check_known(self._own, peer)
-        receipt = self._authentic(peer, raw)
-        if "code" in receipt.body:
-            code = receipt.body["code"]
-            if not self._is_sent(peer, receipt.body["manifest"]):
-                raise InvalidReceiptError("the statement names no manifest of ours", "not-found")
-            self.forked(peer, receipt.body["manifest"], code, raw.decode())
-            return peer, None
-        return peer, self._count(receipt, receipt.body["manifest"], None)
+        return self._authentic(peer, raw)
+
+    def take(self, receipt: Document) -> Gap | None:
+        """Let an opened receipt count, or the statement of a fork.
+
+        Returns:
+            The gap, if its proof does not connect to what is held of its issuer's log.
+
+        Raises:
+            InvalidReceiptError: As `accept`.
+            LogBehindError: Nothing may be recorded.
+        """
+        peer, manifest = receipt.iss, receipt.body["manifest"]
+        if "code" not in receipt.body:
+            return self._count(receipt, manifest, None)
+        if not self._is_sent(peer, manifest):
+            raise InvalidReceiptError("the statement names no manifest of ours", "not-found")
+        self.forked(peer, manifest, receipt.body["code"], receipt.signed.raw.decode())
+        return None
 
     def forked(self, peer: Authority, manifest: str, code: str, statement: Any) -> bool:
         """Whether a fork the peer answers with is stated under its signature (rule 5).

@@ -7,6 +7,7 @@ from typing import Any
 from node import base64url
 from node.authority import OwnAuthority
 from node.bundle import MAX_DOCUMENTS
+from node.documents import Document
 from node.errors import ProblemError
 from node.exchange import peer_log
 from node.exchange.acknowledge import Acknowledger, InvalidReceiptError
@@ -73,23 +74,36 @@ def bundle_for(own: OwnAuthority, caller: Authority, query: Mapping[str, str]) -
     return made.raw
 
 
-def take_receipt(own: OwnAuthority, acknowledger: Acknowledger, raw: bytes) -> Authority:
-    """Let the receipt of a pulled bundle count; returns who gave it.
+def open_receipt(own: OwnAuthority, raw: bytes) -> Document:
+    """The receipt of a pulled bundle, if it is a peer's and for this node.
 
     Raises:
-        ProblemError: Why it is none; ``proof-needed`` where it does not connect to what is held of
+        ProblemError: Why it is none.
+    """
+    try:
+        return Acknowledger(own).open(raw)
+    except InvalidReceiptError as error:
+        raise ProblemError(error.problem, str(error)) from None
+
+
+def take_receipt(own: OwnAuthority, receipt: Document) -> None:
+    """Let an opened receipt count.
+
+    Raises:
+        ProblemError: Why it does not; ``proof-needed`` where it does not connect to what is held of
             the caller's log: the bundle fetched next leads there.
     """
     try:
-        peer, gap = acknowledger.take(raw)
+        gap = Acknowledger(own).take(receipt)
     except InvalidReceiptError as error:
         raise ProblemError(error.problem, str(error)) from None
     if gap is None:
-        return peer
+        return
+    peer, detail = receipt.iss, f"expected a proof from size {gap.old} to {gap.new}"
 
     def renew(tx: Transaction) -> ProblemError:
         peers.update(tx, peer, in_flight=None)
-        return peer_log.proof_needed(tx, peer, f"expected a proof from size {gap.old} to {gap.new}")
+        return peer_log.proof_needed(tx, peer, detail)
 
     raise own.ledger.write(renew)
 

@@ -12,7 +12,6 @@ from node.documents import MAX_TRANSPORT_BYTES
 from node.domain.kinds import RECEIPT
 from node.errors import ProblemError, RefusedError, refuse
 from node.exchange import answers
-from node.exchange.acknowledge import Acknowledger
 from node.exchange.admission import check_known
 from node.exchange.receive import Receiver
 from node.exchange.send import Outgoing, Sender
@@ -108,8 +107,9 @@ def _bundle(own: OwnAuthority, first_line: bytes, rest: bytes, *, whole: bool) -
 
 
 def _receipt(own: OwnAuthority, raw: bytes) -> TakenIn:
-    peer = answers.take_receipt(own, Acknowledger(own), raw)
-    return TakenIn("receipt", peer, entries.claims(raw)["body"]["results"])
+    receipt = answers.open_receipt(own, raw)
+    answers.take_receipt(own, receipt)
+    return TakenIn("receipt", receipt.iss, list(receipt.body["results"]))
 
 
 def _typ(line: bytes) -> str:

@@ -13,7 +13,6 @@ from node.bundle import MEDIA_TYPE, PROTOCOL, RECEIPT_TYPE
 from node.domain.kinds import accepted_types
 from node.errors import ProblemError
 from node.exchange import answers, tokens
-from node.exchange.acknowledge import Acknowledger
 from node.exchange.receive import Receiver
 from node.ids import Authority
 from node.log.note import vkey
@@ -74,7 +73,6 @@ class _Handlers:
         self._contact = contact
         self._limits = limits
         self._receiver = Receiver(own)
-        self._acknowledger = Acknowledger(own)
 
     async def about(self, _: web.Request) -> web.Response:
         return web.json_response(about(self._own))
@@ -111,9 +109,10 @@ class _Handlers:
     async def receipt(self, request: web.Request) -> web.Response:
         with self._limits.opening(request.remote):
             raw = await receipt_body(request, self._limits.patience)
-        peer = await asyncio.to_thread(answers.take_receipt, self._own, self._acknowledger, raw)
-        self._known(request, peer)
-        log.info("receipt", peer=peer)
+            receipt = await asyncio.to_thread(answers.open_receipt, self._own, raw)
+        self._known(request, receipt.iss)
+        await asyncio.to_thread(answers.take_receipt, self._own, receipt)
+        log.info("receipt", peer=receipt.iss)
         return web.Response(status=204)
 
     async def position(self, request: web.Request) -> web.Response:

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
@@ -28,6 +29,7 @@ WATCH_S = 1.0
 REJUDGE_S = 600.0
 """A clock that was wrong, or a date that comes, lets refused documents pass."""
 
+THREADS = 48
 SHUTDOWN_S = 10.0
 LINGER_S = 2.0
 """How long the rest of a refused body is still read, so that the answer gets through."""
@@ -51,6 +53,8 @@ async def serve(
     Raises:
         ConfigError: ``cannot-listen``.
     """
+    # Name service blocks a thread each; those of peers that are away must not hold up the rest.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "node"))
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(new_session())
         dispatch = Dispatch(own, session, HOLDER)
