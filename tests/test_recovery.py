@@ -251,7 +251,7 @@ async def _push_blindly(own: OwnAuthority) -> Any:
     from tests.serving import courier
 
     async with courier(own, "EU-BE") as worker:
-        worker._greeted = True
+        worker._pusher.greeted = True
         return await worker.round(heartbeat=False)
 
 

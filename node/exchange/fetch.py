@@ -11,31 +11,14 @@ from typing import Any
 
 from node import bundle
 from node.authority import OwnAuthority
-from node.errors import NodeError, ProblemError
-from node.exchange.client import Answer, PeerClient
+from node.errors import ProblemError
+from node.exchange.client import PeerClient
 from node.exchange.receive import Receiver
+from node.exchange.refusal import PeerRefusedError, refusal
 from node.ids import Authority
 from node.ledger import streams
 
 LIMIT = bundle.MAX_DOCUMENTS
-
-
-class FetchError(NodeError):
-    """The peer answered with a problem, or its bundle is not acceptable.
-
-    Args:
-        message: In words.
-        code: The problem's.
-        status: Of the answer; 0 if the bundle itself was refused here.
-        retry_after_s: What the peer asked for.
-    """
-
-    def __init__(
-        self, message: str, code: str, status: int = 0, retry_after_s: float | None = None
-    ) -> None:
-        super().__init__(message, code=code)
-        self.status = status
-        self.retry_after_s = retry_after_s
 
 
 class Fetcher:
@@ -56,7 +39,7 @@ class Fetcher:
 
         Raises:
             PeerUnreachableError: No answer.
-            FetchError: No bundle, or none that may be taken in.
+            PeerRefusedError: No bundle, or none that may be taken in.
         """
         sent = position.get("sent")
         last, acknowledged = _count(sent, "last"), _count(sent, "acknowledged")
@@ -73,12 +56,12 @@ class Fetcher:
     async def _one(self, after: int) -> int:
         answer = await self._client.get_bundle(after=after, limit=LIMIT)
         if answer.status != 200:
-            raise _refused(answer)
+            raise refusal(answer)
         manifest, _, rest = answer.body.partition(b"\n")
         receipt = await asyncio.to_thread(self._take_in, manifest, rest)
         posted = await self._client.post_receipt(receipt)
         if posted.status != 204:
-            raise _refused(posted)
+            raise refusal(posted)
         return rest.count(b"\n")
 
     def _take_in(self, manifest: bytes, rest: bytes) -> bytes:
@@ -88,19 +71,14 @@ class Fetcher:
                 raise ProblemError("wrong-audience", f"expected a bundle of {self._peer}")
             return self._receiver.receive(opened, rest)
         except ProblemError as problem:
-            raise FetchError(f"refused here: {problem.code}: {problem}", problem.code) from None
+            text = f"refused here: {problem.code}: {problem}"
+            again = problem.code == "proof-needed"
+            raise PeerRefusedError(text, problem.code, at_cap=not again) from None
 
     def _have(self) -> int:
         place = self._own.ledger.read(lambda tx: streams.received_place(tx, self._peer))
         assert place is not None
         return place.position
-
-
-def _refused(answer: Answer) -> FetchError:
-    problem = answer.json()
-    code, detail = str(problem.get("code", "")), str(problem.get("detail", ""))[:200]
-    text = f"{answer.status} {code} {detail}".strip()
-    return FetchError(text, code or "no-bundle", answer.status, answer.retry_after_s)
 
 
 def _count(sent: Any, name: str) -> int:
