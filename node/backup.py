@@ -19,6 +19,7 @@ from node import base64url
 from node.authority import OwnAuthority
 from node.clock import iso
 from node.config import MAX_CONFIG_BYTES, PEERS_FILE, Config
+from node.durable_file import sync_folder
 from node.errors import ConfigError
 from node.home_lock import in_use
 from node.ids import Authority
@@ -87,7 +88,7 @@ def make(own: OwnAuthority, target: Path, progress: Progress) -> Backup:
                     _add(archive, _KEYS + path.name, path.read_bytes())
             archive.add(database, _DATABASE, filter=_nobody)
         fresh.replace(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     finally:
         for path in (fresh, database, *_beside(database)):
             path.unlink(missing_ok=True)
@@ -195,7 +196,7 @@ def restore(
                         end = path.name.removeprefix(node.database.name)
                         path.replace(aside.with_name(aside.name + end))
             fresh.replace(node.database)
-            _sync_folder(folder)
+            sync_folder(folder)
         finally:
             for path in (fresh, *_beside(fresh)):
                 path.unlink(missing_ok=True)
@@ -291,14 +292,6 @@ def _beside(database: Path) -> list[Path]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _bad(source: Path, text: str) -> ConfigError:

@@ -27,6 +27,7 @@ def export(output: Output, file: str, peer: str, proof_from: int | None) -> None
     Until the receipt is back, the same documents are exported again. Where nothing waits, the file
     still shows the peer this node's log.
     """
+    from node import durable_file
     from node.errors import NotFoundError
     from node.exchange import carry
     from node.ids import Authority
@@ -38,7 +39,7 @@ def export(output: Output, file: str, peer: str, proof_from: int | None) -> None
             raise NotFoundError(f"{peer} is no peer of this node; see kpnode peer list")
         for number, made in enumerate(carry.make(own, Authority(peer), proof_from), 1):
             path = _numbered(Path(file), number)
-            _write(path, made.raw)
+            durable_file.write(path, made.raw)
             items.append({
                 "file": str(path), "to": peer, "manifest": made.manifest, "first": made.first,
                 "documents": made.count, "bytes": len(made.raw),
@@ -62,6 +63,7 @@ def import_(output: Output, file: str, receipt: str | None) -> None:
     """
     import sys
 
+    from node import durable_file
     from node.bundle import MAX_BUNDLE_BYTES
     from node.errors import NodeError, ProblemError
     from node.exchange import carry
@@ -81,7 +83,7 @@ def import_(output: Output, file: str, receipt: str | None) -> None:
         if done.answer is not None:
             path = path if receipt else path.with_suffix(".kpr")
             try:
-                _write(path, done.answer)
+                durable_file.write(path, done.answer)
             except OSError as error:
                 raise NodeError(
                     f"the bundle is taken in, but {path} cannot be written ({error.strerror}); "
@@ -137,21 +139,6 @@ def _explained(problem: Any) -> Any:
 
 def _numbered(path: Path, number: int) -> Path:
     return path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
-
-
-def _write(path: Path, raw: bytes) -> None:
-    """All of the file, or none of it."""
-    import os
-
-    fresh = path.with_name(path.name + ".new")
-    try:
-        with fresh.open("wb") as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 bundle.add_command(export)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from node import durable_file
 from node.errors import LogBehindError
 from node.ledger import entries, recovery
 from node.ledger.database import Transaction
@@ -90,6 +91,7 @@ class CheckpointKeeper:
             for path in (self._released, self._contradicting):
                 if path.exists():
                     path.replace(path.with_name(f"{path.name}-of-log-{number}"))
+            durable_file.sync_folder(self._released.parent)
         self._sound = None
 
     def of_earlier(self, text: str) -> bool:
@@ -144,7 +146,7 @@ class CheckpointKeeper:
             sound = before is not None and not self.of_earlier(before)
             if sound and self.read(str(before)).size >= self.read(text).size:
                 return
-            _write(self._released, text)
+            durable_file.write(self._released, text.encode())
         if self._sound == before:
             self._sound = text
 
@@ -154,7 +156,7 @@ class CheckpointKeeper:
         `guard` refuses from then on.
         """
         with _locked(self._released.parent):
-            _write(self._contradicting, text)
+            durable_file.write(self._contradicting, text.encode())
 
     def read(self, text: str) -> Checkpoint:
         """Parse a checkpoint of this very log.
@@ -176,7 +178,6 @@ def _locked(folder: Path) -> Iterator[None]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -190,15 +191,6 @@ def _read(path: Path) -> str | None:
         raise LogBehindError(
             f"{path} cannot be read ({error}); restore it, the ledger may be a copy"
         ) from None
-
-
-def _write(path: Path, text: str) -> None:
-    fresh = path.with_suffix(".new")
-    with fresh.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
 
 
 def all_checkpoints(tx: Transaction) -> list[Checkpoint]:

@@ -1,6 +1,7 @@
 """Pin a further authority: its key set, its fingerprint, its table in `peers.toml`."""
 
 from node import config as settings
+from node import durable_file
 from node.authority import OwnAuthority
 from node.domain.participants import name_of
 from node.errors import ConfigError
@@ -62,10 +63,8 @@ def add_peer(
     own.ledger.write(lambda tx: _pin(tx, authority, keys, own.now_s()))
     target = home / file_name
     target.parent.mkdir(exist_ok=True)
-    target.write_bytes(dumps(keys.as_json()) + b"\n")
-    fresh = path.with_suffix(".new")
-    fresh.write_text(text, "utf-8")
-    fresh.replace(path)
+    durable_file.write(target, dumps(keys.as_json()) + b"\n", mode=0o644)
+    durable_file.write(path, text.encode(), mode=0o644)
     return keys
 
 

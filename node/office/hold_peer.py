@@ -3,6 +3,7 @@
 Each is in the audit trail with its reason.
 """
 
+from node import durable_file
 from node.authority import OwnAuthority
 from node.errors import ConfigError, NotFoundError
 from node.jose.keys import KeySet, read_key_set, same_fingerprint
@@ -117,9 +118,7 @@ def renew_keys(
         peers.update(tx, authority, next_try=0, attempts=0)
 
     own.ledger.write(act)
-    fresh = settings.jwks.with_suffix(".new")
-    fresh.write_bytes(dumps(keys.as_json()) + b"\n")
-    fresh.replace(settings.jwks)
+    durable_file.write(settings.jwks, dumps(keys.as_json()) + b"\n", mode=0o644)
     return keys
 
 

@@ -1,0 +1,37 @@
+"""Files that are whole or not there, and on the disk when the call returns."""
+
+import os
+from pathlib import Path
+
+
+def write(path: Path, raw: bytes, *, mode: int = 0o600) -> None:
+    """Write a file under another name, make it durable, and give it its name.
+
+    Args:
+        path: The file; one that is there is replaced.
+        raw: Its bytes.
+        mode: Who may read it.
+
+    Raises:
+        OSError: It cannot be written; what was there stays.
+    """
+    fresh = path.with_name(path.name + ".new")
+    try:
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
