@@ -4,6 +4,7 @@ The file is a tar of `backup.json`, `node.db`, `peers.toml` and the key sets. It
 its name and renamed once everything in it was verified, so a file of that name is a good one.
 """
 
+import errno
 import hashlib
 import io
 import json
@@ -67,6 +68,8 @@ def make(own: OwnAuthority, target: Path, progress: Progress) -> Backup:
         LedgerUnavailableError: The ledger cannot be read.
         OSError: The file cannot be written; nothing is left of it.
     """
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target.parent))
     if target.exists():
         raise ConfigError(f"{target} exists; give another name", code="file-exists")
     fresh, database = target.with_name(target.name + ".new"), target.with_name(target.name + ".db")
@@ -172,6 +175,14 @@ def restore(
         raise ConfigError(
             f"{source} is of {about.authority}, sandbox {about.sandbox}; this home is of "
             f"{node.authority}, sandbox {node.sandbox}",
+            code="wrong-home",
+        )
+    with _opened(source) as archive:
+        theirs = read_key_set(_member(archive, f"{_KEYS}{node.key_set.name}", MAX_KEY_SET_BYTES))
+    if theirs.fingerprint != own_keys.fingerprint:
+        raise ConfigError(
+            f"{source} was made under other keys ({theirs.fingerprint}) than this home has; bring "
+            f"back {node.key_set} of its time, or restore into a new home",
             code="wrong-home",
         )
     folder = node.database.parent

@@ -140,7 +140,11 @@ class Config:
 
 def log_origin(authority: str, sandbox: bool, number: int = 1) -> str:
     """The origin line of an authority's log; a successor is number 2, 3… (protocol section 5)."""
-    first = f"{'kpx-sandbox' if sandbox else 'kpx'}/{authority}"
+    return successor_origin(f"{'kpx-sandbox' if sandbox else 'kpx'}/{authority}", number)
+
+
+def successor_origin(first: str, number: int) -> str:
+    """The origin of a later log, from that of the first."""
     return first if number == 1 else f"{first}/{number}"
 
 

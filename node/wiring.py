@@ -8,7 +8,7 @@ from pathlib import Path
 from node import config as settings
 from node.authority import Fault, OwnAuthority, no_fault
 from node.clock import Clock, SystemClock, seconds
-from node.config import Config, NodeSettings, log_origin
+from node.config import Config, NodeSettings
 from node.errors import ConfigError
 from node.home_lock import in_use
 from node.jose.keys import KeySet, read_key_set
@@ -84,16 +84,12 @@ def checkpoint_keeper(
     node: NodeSettings, keys: KeySet, signers: Signers, ledger: Ledger
 ) -> CheckpointKeeper:
     """The keeper of the log in a ledger; without signers it reads and checks only."""
-    number = ledger.read(succession.number)
     log_keys = [key for key in keys.keys.values() if key.role == "log"]
     signer = signers.get("log")
     newest = keys.keys[signer.kid] if signer else log_keys[-1]
-    *earlier, origin = (
-        log_origin(node.authority, node.sandbox, one) for one in range(1, number + 1)
-    )
     return CheckpointKeeper(
-        origin,
-        earlier,
+        node.origin,
+        ledger.read(succession.number),
         newest.raw,
         signer.sign if signer else _no_key,
         [(key.raw, partial(verify_raw, key)) for key in log_keys],

@@ -35,7 +35,7 @@ class TestBundle:
         file = tmp_path / "to-be.kpb"
         issued(ru, 2)
 
-        (made,) = result("--home", ru, "bundle", "export", "--peer", "EU-BE", file)["items"]
+        made = result("--home", ru, "bundle", "export", "--peer", "EU-BE", file)
         taken = result("--home", be, "bundle", "import", file)
         back = result("--home", ru, "bundle", "import", taken["receipt"])
 

@@ -13,9 +13,9 @@ from aiohttp import web
 from node.authority import OwnAuthority
 from node.errors import ProblemError, RefusedError
 from node.exchange import carry, tokens
-from node.exchange.send import CARRIED_DOCUMENTS, Sender
+from node.exchange.send import PROVEN_DOCUMENTS, Sender
 from node.ids import Authority
-from node.ledger import entries, peers, streams
+from node.ledger import entries, peers, streams, transport
 from node.office.confirm import confirm
 from node.office.issue import issue
 from node.office.officer import Officer
@@ -217,23 +217,20 @@ class TestPull:
 class TestCarry:
     """Nothing but files passes between the two."""
 
-    def carry(self, sender: OwnAuthority, receiver: OwnAuthority) -> list[carry.TakenIn]:
-        """Files there, receipts back."""
-        done = []
-        for made in carry.make(sender, Authority(receiver.name)):
-            taken = carry.take_in(receiver, made.raw)
-            assert taken.answer is not None
-            back = carry.take_in(sender, taken.answer)
-            assert back.kind == "receipt"
-            done.append(taken)
-        return done
+    def carry(self, sender: OwnAuthority, receiver: OwnAuthority) -> carry.TakenIn:
+        """A file there, its receipt back."""
+        taken = carry.take_in(receiver, carry.make(sender, Authority(receiver.name)).raw)
+        assert taken.answer is not None
+        back = carry.take_in(sender, taken.answer)
+        assert back.kind == "receipt"
+        return taken
 
     def test_documents_go_there_and_the_receipt_comes_back(
         self, ru: OwnAuthority, be: OwnAuthority
     ) -> None:
         issue(ru, shipments(count=3), Officer())
 
-        (taken,) = self.carry(ru, be)
+        taken = self.carry(ru, be)
 
         assert [r["outcome"] for r in taken.results] == ["accepted"] * 3
         assert certificate(ru, "RU00010118").state == "delivered"
@@ -246,7 +243,7 @@ class TestCarry:
         self, ru: OwnAuthority, be: OwnAuthority
     ) -> None:
         issue(ru, shipments(count=3), Officer())
-        (made,) = carry.make(ru, BE)
+        made = carry.make(ru, BE)
 
         proofs = payload(made.raw.split(b"\n")[0])["body"]["proofs"]
         carry.take_in(be, made.raw)
@@ -258,7 +255,7 @@ class TestCarry:
         self, ru: OwnAuthority, be: OwnAuthority
     ) -> None:
         issue(ru, shipments(count=3), Officer())
-        (made,) = carry.make(ru, BE)
+        made = carry.make(ru, BE)
         lines = made.raw.split(b"\n")
         claims = payload(lines[0])
         claims["body"]["proofs"][1]["proof"] = claims["body"]["proofs"][0]["proof"]
@@ -276,7 +273,7 @@ class TestCarry:
         self, ru: OwnAuthority, be: OwnAuthority
     ) -> None:
         issue(ru, shipments(count=2), Officer())
-        (made,) = carry.make(ru, BE)
+        made = carry.make(ru, BE)
         first = carry.take_in(be, made.raw)
         carry.take_in(ru, first.answer or b"")
         sizes = [own.ledger.read(entries.size) for own in (ru, be)]
@@ -291,9 +288,10 @@ class TestCarry:
     def test_the_same_is_exported_until_the_receipt_is_back(self, ru: OwnAuthority) -> None:
         issue(ru, shipments(count=2), Officer())
 
-        (first,), (second,) = carry.make(ru, BE), carry.make(ru, BE)
+        first = carry.make(ru, BE)
+        second = carry.make(ru, BE)
         issue(ru, shipments(start=2), Officer())
-        (third,) = carry.make(ru, BE)
+        third = carry.make(ru, BE)
 
         assert first == second
         assert third.count == 3
@@ -302,7 +300,7 @@ class TestCarry:
         self, ru: OwnAuthority, be: OwnAuthority
     ) -> None:
         issue(ru, shipments(count=2), Officer())
-        (stick,) = carry.make(ru, BE)
+        stick = carry.make(ru, BE)
         issue(ru, shipments(start=2), Officer())
         ru.ledger.write(lambda tx: peers.update(tx, "EU-BE", in_flight=None))
         while deliver_one(ru, be, lambda _: True):
@@ -313,37 +311,54 @@ class TestCarry:
             carry.take_in(be, stick.raw)
 
         assert refused.value.code == "proof-needed"  # it shows a smaller log than the one held
-        (again,) = carry.make(ru, BE)
+        again = carry.make(ru, BE)
         assert again.count == 0
         agree(ru, be)
 
     def test_a_heartbeat_file_shows_the_log_where_nothing_waits(
         self, ru: OwnAuthority, be: OwnAuthority
     ) -> None:
-        (taken,) = self.carry(ru, be)
+        taken = self.carry(ru, be)
 
         assert taken.results == []
         assert state(ru).last_out == ru.now_s()
 
-    def test_many_documents_are_several_files_that_follow_each_other(
+    def test_many_documents_go_in_one_file_and_are_asked_for_one_by_one_later(
         self, ru: OwnAuthority, be: OwnAuthority
     ) -> None:
         template = shipments()[0]
-        many = [dict(template, number=f"RU{70000000 + n}") for n in range(CARRIED_DOCUMENTS + 5)]
+        many = [dict(template, number=f"RU{70000000 + n}") for n in range(PROVEN_DOCUMENTS + 5)]
         issue(ru, many, Officer())
 
-        taken = self.carry(ru, be)
+        made = carry.make(ru, BE)
+        taken = carry.take_in(be, made.raw)
+        carry.take_in(ru, taken.answer or b"")
 
-        assert [len(one.results) for one in taken] == [CARRIED_DOCUMENTS, 5]
+        assert made.count == PROVEN_DOCUMENTS + 5
+        assert "proofs" not in payload(made.raw.split(b"\n")[0])["body"]
+        assert be.ledger.read(lambda tx: transport.wanted_spot_check(tx, "RU"))
         agree(ru, be)
+
+    def test_a_file_that_skips_one_is_not_taken_in_and_says_so(
+        self, ru: OwnAuthority, be: OwnAuthority
+    ) -> None:
+        issue(ru, shipments(count=2), Officer())
+        made = Sender(ru).pulled(BE, 1, 1)
+        assert made is not None
+
+        taken = carry.take_in(be, made.raw)
+
+        assert taken.problem is not None
+        assert taken.problem.code == "gap"
+        assert be.ledger.read(entries.size) == 0
 
     def test_a_second_stick_before_the_first_receipt_follows_the_first(
         self, ru: OwnAuthority, be: OwnAuthority
     ) -> None:
         issue(ru, shipments(), Officer())
-        (first,) = carry.make(ru, BE)
+        first = carry.make(ru, BE)
         issue(ru, shipments(start=1), Officer())
-        (second,) = carry.make(ru, BE)
+        second = carry.make(ru, BE)
 
         carry.take_in(be, first.raw)
         taken = carry.take_in(be, second.raw)
@@ -356,14 +371,14 @@ class TestCarry:
         self, ru: OwnAuthority, be: OwnAuthority
     ) -> None:
         issue(ru, shipments(), Officer())
-        list(carry.make(ru, BE))
+        carry.make(ru, BE)
         issue(ru, shipments(start=1), Officer())
-        (second,) = carry.make(ru, BE)
+        second = carry.make(ru, BE)
 
         with pytest.raises(ProblemError) as refused:
             carry.take_in(be, second.raw)
         held = refused.value.members["held"]["size"]
-        (third,) = carry.make(ru, BE, held)
+        third = carry.make(ru, BE, held)
         taken = carry.take_in(be, third.raw)
 
         assert (refused.value.code, held) == ("proof-needed", 0)
@@ -375,10 +390,10 @@ class TestCarry:
         self, ru: OwnAuthority, tmp_path: Path, clock: SetClock
     ) -> None:
         with opened(make_homes(tmp_path / "others", "EU-BE", "BY"), clock) as others:
-            (made,) = carry.make(others["EU-BE"], Authority("BY"))
+            made = carry.make(others["EU-BE"], Authority("BY"))
             with pytest.raises(ProblemError) as known_name:
                 carry.take_in(ru, made.raw)
-            (made,) = carry.make(others["BY"], Authority("EU-BE"))
+            made = carry.make(others["BY"], Authority("EU-BE"))
             with pytest.raises(RefusedError) as stranger:
                 carry.take_in(ru, made.raw)
 
@@ -398,7 +413,7 @@ class TestCarry:
         self, ru: OwnAuthority, be: OwnAuthority
     ) -> None:
         issue(ru, shipments(count=2), Officer())
-        (made,) = carry.make(ru, BE)
+        made = carry.make(ru, BE)
 
         for length in range(1, len(made.raw), 97):
             with pytest.raises((ProblemError, RefusedError)):
@@ -410,23 +425,23 @@ class TestCarry:
         self, ru: OwnAuthority, be: OwnAuthority, homes: dict[str, Path], clock: SetClock
     ) -> None:
         issue(ru, shipments(), Officer())
-        (first,) = carry.make(ru, BE)
+        first = carry.make(ru, BE)
         taken = carry.take_in(be, first.raw)
         ru.ledger.write(lambda tx: _another_history(ru, tx))
         ru.ledger.write(lambda tx: peers.update(tx, "EU-BE", in_flight=None))
-        size = int(first.count)
-        (forked,) = carry.make(ru, BE, size)
+        forked = carry.make(ru, BE, first.count)
 
         answered = carry.take_in(be, forked.raw)
 
         assert taken.answer is not None
         assert answered.problem is not None
         assert answered.problem.code == "stream-fork"
-        carry.take_in(ru, answered.answer or b"")
+        stated = carry.take_in(ru, answered.answer or b"")
+        assert (stated.kind, stated.problem and stated.problem.code) == ("statement", "stream-fork")
         assert incidents(ru) == ["stream-fork"]
         assert incidents(be, "RU") == ["stream-fork"]
         with pytest.raises(ProblemError, match="incident"):
-            list(carry.make(ru, BE))
+            carry.make(ru, BE)
 
 
 def _another_history(own: OwnAuthority, tx: Any) -> None:

@@ -23,7 +23,7 @@ from node.office.issue import issue
 from node.office.officer import Officer
 from node.office.resume_log import resume_log
 from node.wiring import open_node
-from tests.nodes import SetClock, kpnode, make_homes, opened, shipments
+from tests.nodes import SetClock, kpnode, make_homes, opened, set_mode, shipments
 from tests.serving import deliver, listening
 from tests.test_cli import run
 from tests.test_exchange import certificate, incidents, state
@@ -180,7 +180,7 @@ class TestLostEntries:
     ) -> None:
         with pair(homes, clock) as (ru, be):
             await exchange(ru, be)
-            ru.checkpoints.succeed("kpx-sandbox/RU/2")  # simulated: signs so without a document
+            ru.checkpoints.succeed(2)  # simulated: signs so without a document
             ru.ledger.write(lambda tx: tx.execute("DROP TRIGGER checkpoints_no_delete"))
             ru.ledger.write(lambda tx: tx.execute("DELETE FROM checkpoints"))
             ru.ledger.write(lambda tx: peers.update(tx, "EU-BE", in_flight=None))
@@ -200,11 +200,11 @@ class TestLostEntries:
             resume_log(ru, "disk lost", Officer(), new_log=False)
 
         with pair(homes, clock) as (ru, be):
-            (first,) = carry.make(ru, BE)
+            first = carry.make(ru, BE)
             forked = carry.take_in(be, first.raw)
             assert forked.problem is not None
             carry.take_in(ru, forked.answer or b"")
-            (second,) = carry.make(ru, BE)
+            second = carry.make(ru, BE)
             taken = carry.take_in(be, second.raw)
             carry.take_in(ru, taken.answer or b"")
 
@@ -524,4 +524,160 @@ def test_certificates_survive_a_succession(homes: dict[str, Path], clock: SetClo
             ru.ledger.read(lambda tx: certificates.listed(tx, "exporter", None, "", 10)) == before
         )
         with pytest.raises(ProblemError):
-            next(iter(carry.make(ru, Authority("BY"))))
+            carry.make(ru, Authority("BY"))
+
+
+class TestMoreLosses:
+    """What came up in trials by hand: losses on the waiting side, on both sides, and again."""
+
+    async def test_both_sides_that_lost_entries_find_each_other_again(
+        self, homes: dict[str, Path], clock: SetClock, tmp_path: Path
+    ) -> None:
+        with pair(homes, clock) as (ru, be):
+            issue(ru, shipments(count=2), Officer())
+            await exchange(ru, be)
+            confirm(be, ["RU00010118"], Officer())
+            await exchange(ru, be)
+        for name in homes:
+            shutil.copy(homes[name] / "data" / "node.db", tmp_path / f"{name}.db")
+        with pair(homes, clock) as (ru, be):
+            issue(ru, shipments(start=2, count=2), Officer())
+            confirm(be, ["RU00010119"], Officer())
+            assert await exchange(ru, be) == [None, None]
+        for name in homes:
+            shutil.copy(tmp_path / f"{name}.db", homes[name] / "data" / "node.db")
+            kpnode("--home", str(homes[name]), "ledger", "resume", "--because", "flood")
+
+        with pair(homes, clock) as (ru, be):
+            issue(ru, [dict(shipments(start=5)[0], number="RU00077777")], Officer())
+            for _ in range(5):
+                errors = await exchange(ru, be)
+            assert errors == [None, None]
+            assert certificate(be, "RU00077777").state == "announced"
+            assert incidents(ru) == ["log-succeeded"]
+            assert incidents(be, "RU") == ["log-succeeded"]
+            assert audited(ru).ok
+            assert audited(be).ok
+
+    async def test_a_waiting_side_that_lost_entries_is_told_by_the_caller(
+        self, homes: dict[str, Path], clock: SetClock, tmp_path: Path
+    ) -> None:
+        """Pull: EU-BE calls for both; RU, which waits, is put back."""
+
+        async def call(ru: OwnAuthority, be: OwnAuthority) -> str | None:
+            clock.advance(seconds=5)
+            async with listening(ru):
+                return (await deliver(be, "RU")).error
+
+        with pair(homes, clock) as (ru, be):
+            set_mode(ru, "EU-BE", "pull", url=False)
+            set_mode(be, "RU", "pull")
+            issue(ru, shipments(count=2), Officer())
+            assert await call(ru, be) is None
+        shutil.copy(homes["RU"] / "data" / "node.db", tmp_path / "old")
+        with pair(homes, clock) as (ru, be):
+            issue(ru, shipments(start=2, count=2), Officer())
+            confirm(be, ["RU00010118"], Officer())
+            assert await call(ru, be) is None
+        shutil.copy(tmp_path / "old", homes["RU"] / "data" / "node.db")
+        kpnode("--home", str(homes["RU"]), "ledger", "resume", "--because", "disk lost")
+
+        with pair(homes, clock) as (ru, be):
+            issue(ru, [dict(shipments(start=5)[0], number="RU00077777")], Officer())
+            confirm(be, ["RU00010119"], Officer())
+            for _ in range(3):
+                await call(ru, be)
+            hold_peer.resume(be, "RU", "Moscow lost a disk")
+            for _ in range(3):
+                error = await call(ru, be)
+            assert error is None
+            assert certificate(be, "RU00077777").state == "announced"
+            assert certificate(ru, "RU00010118").state == "confirmed"
+            assert certificate(ru, "RU00010119").state == "confirmed"
+            assert incidents(ru) == []
+
+    @pytest.mark.parametrize("how", ["whole folder", "restore"])
+    async def test_a_copy_older_than_the_successor_is_an_old_copy_too(
+        self, homes: dict[str, Path], clock: SetClock, tmp_path: Path, how: str
+    ) -> None:
+        data, file = homes["RU"] / "data", tmp_path / "b"
+        with pair(homes, clock) as (ru, be):
+            issue(ru, shipments(count=2), Officer())
+            await exchange(ru, be)
+        kpnode("--home", str(homes["RU"]), "backup", str(file))
+        shutil.copytree(data, tmp_path / "data")
+        kpnode("--home", str(homes["RU"]), "ledger", "resume", "--new-log", "--because", "drill")
+        with pair(homes, clock) as (ru, be):
+            issue(ru, shipments(start=2), Officer())
+            for _ in range(2):
+                await exchange(ru, be)
+        if how == "restore":
+            kpnode("--home", str(homes["RU"]), "restore", str(file))
+        else:
+            shutil.rmtree(data)
+            shutil.copytree(tmp_path / "data", data)
+
+        with pair(homes, clock) as (ru, be):
+            (error, _) = await exchange(ru, be)
+            assert "old copy" in str(error)
+            with pytest.raises(LogBehindError):
+                issue(ru, shipments(start=5), Officer())
+        told = kpnode(
+            "--home", str(homes["RU"]), "--json", "ledger", "resume", "--because", "again"
+        )
+        assert json.loads(told.stdout)["origin"] == "kpx-sandbox/RU/3"
+        assert "kpx-sandbox/RU/2" in json.loads(told.stdout)["predecessor"]
+
+        with pair(homes, clock) as (ru, be):
+            for _ in range(3):
+                errors = await exchange(ru, be)
+            assert errors == [None, None]
+            assert audited(ru).ok
+        kept = [
+            path.name for path in data.iterdir() if path.name.startswith("released-checkpoint-")
+        ]
+        assert len(kept) == len(set(kept))
+
+    async def test_the_way_out_that_an_incident_names_is_open(
+        self, homes: dict[str, Path], clock: SetClock
+    ) -> None:
+        with pair(homes, clock) as (ru, _):
+            claim = {"position": {"received": {"have": 9}}}
+            ru.ledger.write(
+                lambda tx: peers.report(tx, "EU-BE", "position-ahead", "in", "x", claim, ru.now_s())
+            )
+
+        told = kpnode("--home", str(homes["RU"]), "--json", "ledger", "resume", "--because", "lost")
+
+        assert json.loads(told.stdout)["successor"] is True
+        with pair(homes, clock) as (ru, _):
+            assert incidents(ru) == []
+
+    def test_status_says_that_nothing_may_be_signed(
+        self, homes: dict[str, Path], tmp_path: Path
+    ) -> None:
+        kpnode("--home", str(homes["RU"]), "backup", str(tmp_path / "b"))
+        kpnode("--home", str(homes["RU"]), "restore", str(tmp_path / "b"))
+
+        told = kpnode("--home", str(homes["RU"]), "--json", "status")
+
+        assert "restored from a backup" in json.loads(told.stdout)["stopped"]
+        assert "STOPPED" in kpnode("--home", str(homes["RU"]), "status").output
+
+    def test_a_backup_of_other_keys_is_not_called_damaged(
+        self, homes: dict[str, Path], tmp_path: Path
+    ) -> None:
+        other = make_homes(tmp_path / "other", "RU", "EU-BE")
+        kpnode("--home", str(other["RU"]), "backup", str(tmp_path / "b"))
+
+        code, told = refused("--home", homes["RU"], "restore", tmp_path / "b")
+
+        assert (code, told["errors"][0]["code"]) == (1, "wrong-home")
+        assert "other keys" in told["errors"][0]["detail"]
+
+    def test_a_backup_into_no_folder_blames_the_folder(
+        self, homes: dict[str, Path], tmp_path: Path
+    ) -> None:
+        code, told = refused("--home", homes["RU"], "backup", tmp_path / "no" / "b")
+
+        assert (code, told["errors"][0]["code"]) == (1, "unusable-file")

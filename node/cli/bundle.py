@@ -21,31 +21,36 @@ def bundle() -> None:
     help="What the peer holds of this log, where its import has told you.",
 )  # fmt: skip
 def export(output: Output, file: str, peer: str, proof_from: int | None) -> None:
-    """Write everything that waits for a peer to FILE, to be carried there.
+    """Write what waits for a peer to FILE, to be carried there (- for standard output).
 
-    More than 200 documents make further files, FILE-2 and so on; the peer imports them in order.
-    Until the receipt is back, the same documents are exported again. Where nothing waits, the file
-    still shows the peer this node's log.
+    At most 1,000 documents go into one file. Until its receipt is back, the same documents are
+    exported again. Where nothing waits, the file still shows the peer this node's log. Import what
+    came from the peer before you export to it.
     """
+    import sys
+
     from node import durable_file
     from node.errors import NotFoundError
-    from node.exchange import carry
+    from node.exchange import carry, status
     from node.ids import Authority
     from node.wiring import open_node
 
-    items = []
     with finishing(), open_node(output.home) as own:
         if own.config.peer(peer) is None:
             raise NotFoundError(f"{peer} is no peer of this node; see kpnode peer list")
-        for number, made in enumerate(carry.make(own, Authority(peer), proof_from), 1):
-            path = _numbered(Path(file), number)
-            durable_file.write(path, made.raw)
-            items.append({
-                "file": str(path), "to": peer, "manifest": made.manifest, "first": made.first,
-                "documents": made.count, "bytes": len(made.raw),
-            })  # fmt: skip
-    columns = {"file": "FILE", "to": "TO", "documents": "DOCUMENTS", "bytes": "BYTES"}
-    output.rows({"items": items, "next": None}, items, columns)
+        made = carry.make(own, Authority(peer), proof_from)
+        left = status.waiting(own, Authority(peer)) - made.count
+    if file == "-":
+        sys.stdout.buffer.write(made.raw)
+    else:
+        durable_file.write(Path(file), made.raw)
+        told = {
+            "file": file, "to": peer, "manifest": made.manifest, "first": made.first,
+            "documents": made.count, "bytes": len(made.raw), "left": left,
+        }  # fmt: skip
+        output.result(told, f"{file}: {made.count} documents for {peer}, {len(made.raw)} bytes")
+    if left:
+        output.note(f"{left} more wait; export again once the receipt is back.")
     output.note(f"Carry it to {peer}; bring back the receipt and import it here.")
 
 
@@ -109,7 +114,9 @@ def _tell(output: Output, done: Any, path: Path) -> None:
         else None,
     }
     lines = [
-        f"{done.kind} of {done.peer}: {result['documents']} documents, "
+        f"statement of {done.peer}: the stream goes on at the place it holds; export again"
+        if done.kind == "statement"
+        else f"{done.kind} of {done.peer}: {result['documents']} documents, "
         f"{result['accepted']} accepted, {result['duplicate']} held before, "
         f"{result['rejected']} refused"
     ]
@@ -119,7 +126,7 @@ def _tell(output: Output, done: Any, path: Path) -> None:
         if r["outcome"] == "rejected"
     ]
     if done.problem is not None:
-        lines = [f"bundle of {done.peer} NOT taken in: {done.problem.code}: {done.problem}"]
+        lines = [f"{done.kind} of {done.peer}: {done.problem.code}: {done.problem}"]
     output.result(result, "\n".join(lines))
     if done.answer is not None:
         output.note(f"Carry {path} back to {done.peer}.")
@@ -131,14 +138,10 @@ def _explained(problem: Any) -> Any:
     held = problem.members.get("held") or {}
     return ProblemError(
         "proof-needed",
-        f"{problem}; bring back the receipts that wait, or ask for another export with "
-        f"--proof-from {held.get('size', 0)}",
+        f"{problem}; if it is a bundle, ask for another export with --proof-from "
+        f"{held.get('size', 0)}; if it is a receipt, export again: the next receipt counts",
         problem.members,
     )
-
-
-def _numbered(path: Path, number: int) -> Path:
-    return path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
 bundle.add_command(export)

@@ -28,3 +28,5 @@ def status(output: Output) -> None:
     }  # fmt: skip
     empty = "No peers yet. Add one: kpnode peer add AUTHORITY --url URL --jwks FILE"
     output.rows(result, rows, columns, empty)
+    if result["stopped"]:
+        output.note(f"STOPPED: {result['stopped']}")

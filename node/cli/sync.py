@@ -18,6 +18,7 @@ def sync(output: Output, peer: str | None) -> None:
     import structlog
 
     from node.errors import NotFoundError
+    from node.exchange.status import status
     from node.ids import Authority
     from node.wiring import open_node
 
@@ -30,6 +31,11 @@ def sync(output: Output, peer: str | None) -> None:
                 f"{peer} is not called: it has no url, or mode carry; see kpnode bundle export"
             )
         stopped = {name: why for name, why in own.book.stopped.items() if peer in (None, name)}
+        paused = {
+            row["authority"]: row["paused"]["because"]
+            for row in status(own)["peers"]
+            if row["paused"]
+        }
         rounds = asyncio.run(_rounds(own, peer))
     items = [
         {
@@ -48,6 +54,8 @@ def sync(output: Output, peer: str | None) -> None:
     }  # fmt: skip
     output.rows({"items": items, "next": None}, items, columns, "No peers that are called.")
     for name, done in rounds.items():
+        if name in paused:
+            output.note(f"{name}: paused: {paused[name]}")
         if done.busy:
             output.note(f"{name}: the running node is delivering to it")
     if any(item["error"] for item in items):

@@ -3,7 +3,6 @@
 A file goes through the same doors as a bundle that was pushed or a receipt that came back.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +16,7 @@ from node.exchange.receive import Receiver
 from node.exchange.send import Outgoing, Sender
 from node.ids import Authority
 from node.jose.strict import parse
-from node.ledger import entries, peers, streams
+from node.ledger import entries, peers
 from node.ledger.database import Transaction
 
 
@@ -26,11 +25,11 @@ class TakenIn:
     """What a file was, and what became of it.
 
     Attributes:
-        kind: ``bundle`` or ``receipt``.
+        kind: ``bundle``, ``receipt``, or ``statement`` of a fork.
         peer: Who made it.
         results: Of each document, as the receipt has them; for a receipt, what it says of ours.
         answer: The receipt to carry back, or the signed statement of a fork; None after a receipt.
-        problem: Why the bundle was answered with a statement, or None.
+        problem: Why a bundle was not taken in, or what a statement says; None if all is well.
     """
 
     kind: str
@@ -40,8 +39,8 @@ class TakenIn:
     problem: ProblemError | None = None
 
 
-def make(own: OwnAuthority, peer: Authority, proof_from: int | None = None) -> Iterator[Outgoing]:
-    """The bundles of everything that waits for a peer; a heartbeat where nothing does.
+def make(own: OwnAuthority, peer: Authority, proof_from: int | None = None) -> Outgoing:
+    """The bundle of what waits for a peer, as much as a bundle holds; a heartbeat if nothing does.
 
     Args:
         own: Who sends.
@@ -57,15 +56,10 @@ def make(own: OwnAuthority, peer: Authority, proof_from: int | None = None) -> I
     check_known(own, peer)
     if proof_from is not None:
         own.ledger.write(lambda tx: _prove_from(tx, peer, proof_from))
-    sender, after = Sender(own), None
-    last = own.ledger.read(lambda tx: streams.sent_place(tx, peer))
-    assert last is not None
-    while after is None or after < last.position:
-        made = sender.carried(peer, after)
-        if made is None:
-            raise ProblemError("paused", f"an incident has stopped what goes to {peer}")
-        yield made
-        after = made.first + made.count - 1
+    made = Sender(own).carried(peer)
+    if made is None:
+        raise ProblemError("paused", f"an incident has stopped what goes to {peer}")
+    return made
 
 
 def take_in(own: OwnAuthority, raw: bytes) -> TakenIn:
@@ -103,13 +97,28 @@ def _bundle(own: OwnAuthority, first_line: bytes, rest: bytes, *, whole: bool) -
         if statement is None:
             raise
         return TakenIn("bundle", opened.peer, [], str(statement).encode(), problem)
-    return TakenIn("bundle", opened.peer, entries.claims(receipt)["body"]["results"], receipt)
+    manifest, answer = entries.claims(first_line)["body"], entries.claims(receipt)["body"]
+    gap = None
+    if manifest["documents"] and not answer["results"]:
+        have, first = answer["stream"]["have"], manifest["stream"]["first"]
+        gap = ProblemError(
+            "gap",
+            f"the file begins at position {first}, the next one here is {have + 1}: a file before "
+            f"it is missing. Carry this receipt back: {opened.peer} then sends from there",
+        )
+    return TakenIn("bundle", opened.peer, answer["results"], receipt, gap)
 
 
 def _receipt(own: OwnAuthority, raw: bytes) -> TakenIn:
     receipt = answers.open_receipt(own, raw)
     answers.take_receipt(own, receipt)
-    return TakenIn("receipt", receipt.iss, list(receipt.body["results"]))
+    peer, code = receipt.iss, receipt.body.get("code")
+    if code is None:
+        return TakenIn("receipt", peer, list(receipt.body["results"]))
+    stopped = own.ledger.read(lambda tx: peers.incidents(tx, peer, code, direction="out"))
+    if not stopped:
+        return TakenIn("statement", peer)
+    return TakenIn("statement", peer, problem=ProblemError(code, f"{peer} states a {code}"))
 
 
 def _typ(line: bytes) -> str:

@@ -117,15 +117,15 @@ class Courier:
         self._random = random or SystemRandom()
         self._holder = f"{holder}-{os.getpid()}-{secrets.token_hex(4)}"
         self._unmet = True  # the last failure came before the peer had answered anything
-        self._unreached = True
+        self._asked_to_wait = False
         self._wake = asyncio.Event()
         self._hurry = False
 
     def wake(self, *, hurry: bool = False) -> None:
         """Look for work now.
 
-        In a hurry (the peer has just been in contact) the wait is cut short that began because the
-        peer could not be reached; a wait that the peer itself has caused is not.
+        In a hurry (the peer has just been in contact) the wait is cut short, unless the peer itself
+        has asked for it.
         """
         self._hurry = self._hurry or hurry
         self._wake.set()
@@ -165,17 +165,23 @@ class Courier:
         far as that can be written, in the database.
         """
         delivered = bundles = fetched = 0
+        not_fetched: PeerRefusedError | None = None
         try:
             async with self._leased() as mine:
                 if not mine or await self._paused():
                     return Round(busy=not mine)
                 if self._fetcher is not None:
-                    fetched = await self._fetch(self._fetcher, heartbeat=heartbeat)
+                    try:
+                        fetched = await self._fetch(self._fetcher, heartbeat=heartbeat)
+                    except PeerRefusedError as error:
+                        not_fetched = error  # what goes there does not wait for what comes
                 elif not self._pusher.greeted:
                     await self._greet()
                 while outgoing := await self._pusher.deliver(heartbeat=heartbeat and not bundles):
                     delivered, bundles = delivered + outgoing.count, bundles + 1
                 await self._pusher.spot_checks()
+            if not_fetched is not None:
+                raise not_fetched
         except Exception as error:  # whatever it is, the courier must live to try again
             if not isinstance(error, NodeError):
                 log.exception("courier", peer=self._peer)
@@ -199,8 +205,7 @@ class Courier:
         except PeerRefusedError as error:
             if error.code != "proof-needed":
                 raise
-        # Our heartbeat says what we hold of its log; its next bundle starts from there.
-        await self._pusher.deliver(heartbeat=True)
+        await self._pusher.tell_what_is_held()
         return await fetcher.fetch(position, heartbeat=heartbeat)
 
     async def _paused(self) -> bool:
@@ -214,7 +219,7 @@ class Courier:
 
     async def _due(self) -> tuple[int, float]:
         """Failures in a row, and the seconds until the next try may begin."""
-        hurry, self._hurry = self._hurry and self._unreached, False
+        hurry, self._hurry = self._hurry and not self._asked_to_wait, False
         state = await asyncio.to_thread(
             self._own.ledger.read, lambda tx: peers.state(tx, self._peer)
         )
@@ -226,13 +231,12 @@ class Courier:
 
     async def _failed(self, error: Exception) -> float:
         """Write a failure down; returns the seconds until the next try."""
-        self._unreached = isinstance(error, PeerUnreachableError) or (
-            isinstance(error, PeerRefusedError) and error.by_proxy
-        )
-        self._unmet = not self._pusher.greeted
-        if self._unreached or isinstance(error, InvalidReceiptError):
-            self._pusher.greeted = False  # a small question first, then the bundle
         retry_after_s = getattr(error, "retry_after_s", None)
+        by_proxy = getattr(error, "by_proxy", False)
+        self._asked_to_wait = retry_after_s is not None and not by_proxy
+        self._unmet = not self._pusher.greeted
+        if by_proxy or isinstance(error, PeerUnreachableError | InvalidReceiptError):
+            self._pusher.greeted = False  # a small question first, then the bundle
         at_cap = getattr(error, "at_cap", False) or isinstance(error, LogBehindError)
         text = str(error).encode("utf-8", "replace").decode()
 

@@ -58,22 +58,26 @@ class Fetcher:
         if answer.status != 200:
             raise refusal(answer)
         manifest, _, rest = answer.body.partition(b"\n")
-        receipt = await asyncio.to_thread(self._take_in, manifest, rest)
+        try:
+            receipt = await asyncio.to_thread(self._take_in, manifest, rest)
+        except ProblemError as problem:
+            # The other side cannot be answered otherwise; without the statement of a fork it would
+            # never hear of it.
+            if statement := problem.members.get("statement"):
+                await self._client.post_receipt(str(statement).encode())
+            text = f"refused here: {problem.code}: {problem}"
+            again = problem.code in ("proof-needed", "stream-fork")
+            raise PeerRefusedError(text, problem.code, at_cap=not again) from None
         posted = await self._client.post_receipt(receipt)
         if posted.status != 204:
             raise refusal(posted)
         return rest.count(b"\n")
 
     def _take_in(self, manifest: bytes, rest: bytes) -> bytes:
-        try:
-            opened = self._receiver.open(manifest)
-            if opened.peer != self._peer:
-                raise ProblemError("wrong-audience", f"expected a bundle of {self._peer}")
-            return self._receiver.receive(opened, rest)
-        except ProblemError as problem:
-            text = f"refused here: {problem.code}: {problem}"
-            again = problem.code == "proof-needed"
-            raise PeerRefusedError(text, problem.code, at_cap=not again) from None
+        opened = self._receiver.open(manifest)
+        if opened.peer != self._peer:
+            raise ProblemError("wrong-audience", f"expected a bundle of {self._peer}")
+        return self._receiver.receive(opened, rest)
 
     def _have(self) -> int:
         place = self._own.ledger.read(lambda tx: streams.received_place(tx, self._peer))

@@ -118,13 +118,12 @@ def check_position(own: OwnAuthority, peer: Authority, answer: Mapping[str, Any]
 
     def act(tx: Transaction) -> bool:
         report = partial(peers.report, tx, peer, "position-ahead", "both")
-        ours = seen is None or (
-            seen.size <= entries.size(tx) and entries.root(tx, seen.size) == seen.root
-        )
+        ours = seen is None or own.checkpoints.is_ours(tx, seen)
         if not ours:
             report(
                 f"{peer} holds a checkpoint of this log that is not of this ledger: "
-                f"{seen and seen.size} entries, the ledger has {entries.size(tx)}",
+                f"{seen and seen.size} entries of {seen and seen.origin}, "
+                f"the ledger has {entries.size(tx)}",
                 evidence | {"own": {"size": entries.size(tx), "root": _root(tx)}},
                 now_s,
             )
@@ -148,10 +147,13 @@ def check_position(own: OwnAuthority, peer: Authority, answer: Mapping[str, Any]
 
 
 def _own_checkpoint(own: OwnAuthority, claimed: Any) -> Checkpoint | None:
+    """The checkpoint a peer holds, if it is one of this node's present or a later log."""
     if not isinstance(claimed, dict) or not isinstance(claimed.get("note"), str):
         return None
+    if own.checkpoints.of_earlier(claimed["note"]):
+        return None
     try:
-        return own.checkpoints.read(claimed["note"])
+        return own.checkpoints.read_any(claimed["note"])
     except NoteError:
         return None
 

@@ -135,7 +135,8 @@ async def _ask(client: PeerClient, path: str) -> tuple[Answer | None, Step | Non
             return answer, None
         reason = f"status {answer.status}"
     name = "keys" if path.endswith("jwks.json") else "protocol"
-    return None, Step(name, False, f"{path}: {reason}", "mend url in peers.toml: no node is there")
+    mend = "mend url in peers.toml: no node is there; or mend client_certificate in [tls]"
+    return None, Step(name, False, f"{path}: {reason}", mend)
 
 
 def _protocol(own: OwnAuthority, peer: Authority, answer: Answer | None) -> Step:
@@ -195,7 +196,8 @@ async def _position(own: OwnAuthority, peer: Authority, client: PeerClient) -> S
 
 
 _MEND = {
-    "unknown-peer": "its operator must add this node: kpnode peer add",
+    "unknown-peer": "its operator must add this node (kpnode peer add), or pin the client "
+    "certificate that [tls] here names",
     "bad-signature": "it has pinned other keys of ours: tell its officials our fingerprint",
     "expired": "set both clocks by NTP",
     "wrong-audience": "mend url in peers.toml",

@@ -96,6 +96,15 @@ class Pusher:
         )
         return outgoing
 
+    async def tell_what_is_held(self) -> None:
+        """Deliver a manifest made now: from what it says is held here the peer's next proof starts.
+
+        Raises:
+            PeerUnreachableError, PeerRefusedError, InvalidReceiptError: As `deliver`.
+        """
+        await asyncio.to_thread(self._sender.renew, self._peer)
+        await self.deliver(heartbeat=True)
+
     async def spot_checks(self) -> None:
         """Rule 7: one document of each bundle received must be in the sender's log.
 

@@ -24,11 +24,13 @@ def body(
     manifest: Document,
     have: Place,
     results: list[dict[str, Any]],
+    from_size: int,
     now_s: int,
 ) -> dict[str, Any]:
-    """The body of the receipt for a manifest, with this log's checkpoint as the tree stands now."""
-    witnessed = manifest.body["witnessed"]
-    from_size = witnessed["size"] if witnessed else 0
+    """The body of the receipt for a manifest, with this log's checkpoint as the tree stands now.
+
+    Its proof leads from `from_size`, which the sender has witnessed.
+    """
     return {
         "manifest": manifest.doc_id,
         "stream": {"have": have.position, "head": base64url.encode(have.head)},

@@ -156,11 +156,13 @@ class Receiver:
             results, have = self._take(tx, manifest, verdicts, context, have)
         peer_log.keep(tx, own, peer, shown, now_s)
         known = max(body["stream"]["last"], _state(tx, peer).known)
-        proven = body["witnessed"]["size"] if body["witnessed"] else 0
+        witnessed = _witnessed(tx, manifest)
+        proven = witnessed["size"] if witnessed else 0
         peers.update(tx, peer, known=known, last_in=now_s, bad_proofs=0)
-        peers.proven(tx, peer, proven, manifest.iat)
+        if witnessed or not body["witnessed"]:
+            peers.proven(tx, peer, proven, manifest.iat)
         quarantine.pause_if_full(tx, peer, now_s)
-        receipt_body = receipt.body(tx, own, manifest, have, results, now_s)
+        receipt_body = receipt.body(tx, own, manifest, have, results, proven, now_s)
         if rejudged := streams.rejudged(tx, peer, manifest.doc_id, proven):
             receipt_body["rejudged"] = [
                 receipt.accepted(doc_id, index) for doc_id, index in rejudged
@@ -184,11 +186,10 @@ class Receiver:
         size = peer_log.claimed_size(body["log"]["checkpoint"])
         if size is not None and any(index >= size for index in body["indexes"]):
             raise bundle.malformed("the checkpoint does not cover all indexes")
-        wrong = peer_log.check_own_head(tx, body["witnessed"])
+        wrong = peer_log.check_own_head(tx, _witnessed(tx, manifest))
         if wrong is not None and succession.number(tx) > 1:
-            raise peer_log.proof_needed(
-                tx, peer, "this log is a successor; its announcement is due"
-            )
+            # Made before the sender heard of this log; it makes another one.
+            raise peer_log.proof_needed(tx, peer, f"witnessed: {wrong}; this log is a successor")
         if wrong is not None:
             raise ProblemError("bad-proof", f"witnessed: {wrong}")
         shown = peer_log.check_manifest_log(
@@ -298,8 +299,10 @@ class Receiver:
             have = streams.received_place(tx, peer)
             assert have is not None
             told = {"manifest": manifest.doc_id, "results": [], "code": fork.code}
-            if peer_log.check_own_head(tx, manifest.body["witnessed"]) is None:
-                told = receipt.body(tx, own, manifest, have, [], now_s) | told
+            witnessed = _witnessed(tx, manifest)
+            if peer_log.check_own_head(tx, witnessed) is None:
+                size = witnessed["size"] if witnessed else 0
+                told = receipt.body(tx, own, manifest, have, [], size, now_s) | told
             signed = own.sign(RECEIPT, [peer], receipt.in_order(told), iat=now_s)
             return signed, own.checkpoints.current(tx, now_s).note
 
@@ -323,6 +326,19 @@ class Receiver:
                 peers.report(tx, peer, "position-ahead", "in", detail, evidence, now_s)
 
         self._own.ledger.write(act)
+
+
+def _witnessed(tx: Transaction, manifest: Document) -> Mapping[str, Any] | None:
+    """What the sender says it holds of this log; nothing where it cannot know of a successor yet.
+
+    After a succession the first bundles still speak of the log that has ended. If they were refused,
+    two nodes that both lost entries would wait for each other's announcement for ever.
+    """
+    witnessed: Mapping[str, Any] | None = manifest.body["witnessed"]
+    unmet = succession.number(tx) > 1 and not _state(tx, manifest.iss).met_log
+    if unmet and peer_log.check_own_head(tx, witnessed) is not None:
+        return None
+    return witnessed
 
 
 def _log_held(tx: Transaction, peer: Authority) -> int:

@@ -29,8 +29,8 @@ MANIFEST_LIFE_S = 24 * 3600
 CARRIED_LIFE_S = 90 * 24 * 3600
 """A stick may take its time; the longest the protocol allows."""
 
-CARRIED_DOCUMENTS = 200
-"""Of a carried bundle: so many have room for their inclusion proofs."""
+PROVEN_DOCUMENTS = 200
+"""A carried bundle of at most so many brings their inclusion proofs."""
 
 _LINES_BYTES = bundle.MAX_BUNDLE_BYTES - MAX_TRANSPORT_BYTES
 
@@ -110,12 +110,8 @@ class Sender:
             ),
         )
 
-    def carried(self, peer: Authority, after: int | None = None) -> Outgoing | None:
-        """The bundle to hand over as a file, with inclusion proofs and a long life.
-
-        Args:
-            peer: The recipient.
-            after: The position before its first; by default what was acknowledged.
+    def carried(self, peer: Authority) -> Outgoing | None:
+        """The bundle to hand over as a file: what is not acknowledged, with a long life.
 
         Returns:
             None if an incident has stopped this direction.
@@ -126,8 +122,8 @@ class Sender:
         return self._make(
             peer,
             lambda state: _Wanted(
-                state.acknowledged if after is None else after,
-                CARRIED_DOCUMENTS,
+                state.acknowledged,
+                bundle.MAX_DOCUMENTS,
                 heartbeat=True,
                 current=False,
                 carried=True,
@@ -160,6 +156,10 @@ class Sender:
         wrong = self._own.ledger.write(act)
         if wrong is not None:
             raise InvalidReceiptError(f"proof-needed: {wrong}")
+
+    def renew(self, peer: Authority) -> None:
+        """Let the next manifest be a new one, which says what is held of the peer's log now."""
+        self._own.ledger.write(lambda tx: peers.update(tx, peer, in_flight=None))
 
     def halve(self, peer: Authority, count: int) -> None:
         """After a time-out: half as many documents, in a new manifest; one stays as it is."""
@@ -234,10 +234,7 @@ class Sender:
                 f"no position {wanted.after} in this stream, the last is {last and last.position}",
             )
         head = waiting[-1].head if waiting else before.head
-        # Files are taken to arrive in the order they were made; nobody can be asked for a proof.
-        from_size = state.proven_size
-        if wanted.carried:
-            from_size = max(from_size, state.shown_size)
+        from_size = _from_size(wanted, state)
         body: dict[str, Any] = {
             "protocol": bundle.PROTOCOL,
             "stream": {
@@ -252,7 +249,7 @@ class Sender:
             "log": peer_log.own_log_part(tx, self._own, from_size, now_s),
             "witnessed": peer_log.head_of(witness.held(tx, peer)),
         }
-        if wanted.carried and waiting:
+        if wanted.carried and 0 < len(waiting) <= PROVEN_DOCUMENTS:
             body["proofs"] = _inclusion_proofs(tx, waiting)
         return self._own.sign(MANIFEST, [peer], body, iat=now_s, exp=now_s + life_s)
 
@@ -275,7 +272,16 @@ def _serves(
     if claims["iat"] > now_s + CLOCK_GRACE_S:  # the clock was ahead when it was made
         return False
     log: Mapping[str, Any] = claims["body"]["log"]
-    return not wanted.current or bool(log["from_size"] == state.proven_size)
+    return not wanted.current or bool(log["from_size"] == _from_size(wanted, state))
+
+
+def _from_size(wanted: _Wanted, state: peers.PeerState) -> int:
+    """Where the proof starts: at what the recipient has said it holds of this log.
+
+    One that fetches, or is brought files, cannot be asked: it is taken to hold what it was shown.
+    """
+    asked = not (wanted.current or wanted.carried)
+    return state.proven_size if asked else max(state.proven_size, state.shown_size)
 
 
 def _inclusion_proofs(tx: Transaction, waiting: list[Waiting]) -> list[dict[str, Any]]:

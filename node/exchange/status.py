@@ -5,6 +5,8 @@ from typing import Any
 from node.authority import OwnAuthority
 from node.clock import iso
 from node.config import CARRY, PeerSettings
+from node.errors import LogBehindError
+from node.ids import Authority
 from node.ledger import peers, streams
 from node.ledger.database import Transaction
 
@@ -13,10 +15,29 @@ SILENT_AFTER_S = 45 * 60
 
 
 def status(own: OwnAuthority) -> dict[str, Any]:
-    """The state of every peer, worst first (architecture: JSON of ``status``)."""
+    """The state of every peer, worst first (architecture: JSON of ``status``).
+
+    ``stopped`` says why this node may sign nothing, or is null.
+    """
     rows = own.ledger.read(lambda tx: [_peer(tx, own, peer) for peer in own.config.peers])
+    stopped = None
+    try:
+        own.ledger.read(own.checkpoints.guard)
+    except LogBehindError as error:
+        stopped = str(error)
     worst = {"incident": 0, "paused": 1, "silent": 2, "behind": 3, "in sync": 4}
-    return {"peers": sorted(rows, key=lambda row: (worst[row["state"]], row["authority"]))}
+    ordered = sorted(rows, key=lambda row: (worst[row["state"]], row["authority"]))
+    return {"peers": ordered, "stopped": stopped}
+
+
+def waiting(own: OwnAuthority, peer: Authority) -> int:
+    """How many documents a peer has not acknowledged."""
+
+    def query(tx: Transaction) -> int:
+        state, last = peers.state(tx, peer), streams.sent_place(tx, peer)
+        return (last.position if last else 0) - (state.acknowledged if state else 0)
+
+    return own.ledger.read(query)
 
 
 def _peer(tx: Transaction, own: OwnAuthority, settings: PeerSettings) -> dict[str, Any]:
@@ -60,6 +81,6 @@ def _peer(tx: Transaction, own: OwnAuthority, settings: PeerSettings) -> dict[st
         row["state"] = "paused"
     elif settings.mode != CARRY and (not contacts or now_s - max(contacts) > SILENT_AFTER_S):
         row["state"] = "silent"
-    elif out_lag or in_lag:
+    elif out_lag or in_lag or row["last_error"]:
         row["state"] = "behind"
     return row

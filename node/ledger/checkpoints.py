@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from node import durable_file
+from node.config import successor_origin
 from node.errors import LogBehindError
 from node.ledger import entries, recovery
 from node.ledger.database import Transaction
@@ -22,8 +23,8 @@ class CheckpointKeeper:
     """Signs and releases the checkpoints of one log.
 
     Args:
-        origin: The log's origin.
-        earlier: The origins of this node's logs before it.
+        first: The origin of this node's first log.
+        number: Which of its logs this is; successors have the origins ``first/2`` and so on.
         public: Its newest public key, 32 bytes; the one that signs.
         sign: Signs bytes with it.
         keys: All public keys the log has had, each with a check of signatures by it.
@@ -32,21 +33,26 @@ class CheckpointKeeper:
 
     def __init__(
         self,
-        origin: str,
-        earlier: Sequence[str],
+        first: str,
+        number: int,
         public: bytes,
         sign: Sign,
         keys: Sequence[tuple[bytes, Check]],
         released: Path,
     ) -> None:
-        self.origin = origin
-        self._earlier = frozenset(earlier)
+        self._first = first
+        self.number = number
         self._public = public
         self._sign = sign
         self._keys = keys
         self._released = released
         self._contradicting = released.with_name("contradicting-checkpoint")
         self._sound: str | None = None  # the released note that was found in the tree
+
+    @property
+    def origin(self) -> str:
+        """The log's origin."""
+        return successor_origin(self._first, self.number)
 
     def guard(self, tx: Transaction) -> None:
         """Refuse to go on where the ledger lacks entries it has vouched for (protocol section 5).
@@ -69,52 +75,76 @@ class CheckpointKeeper:
             )
 
     def beyond(self, tx: Transaction) -> list[Checkpoint]:
-        """Checkpoints of this log, let out or come back, that are not of this tree."""
+        """Checkpoints, let out or come back, of this log or a later one that the ledger lacks."""
         found = []
         for path in (self._released, self._contradicting):
             with suppress(NoteError):
                 text = _read(path)
                 if text is not None and not self.of_earlier(text):
-                    checkpoint = self.read(text)
-                    if not _in_tree(tx, checkpoint):
+                    checkpoint = self.read_any(text)
+                    if not self.is_ours(tx, checkpoint):
                         found.append(checkpoint)
         return found
 
-    def succeed(self, origin: str) -> None:
-        """Sign for a successor log from now on; the present one has ended."""
-        self._earlier |= {self.origin}
-        self.origin = origin
+    def is_ours(self, tx: Transaction, checkpoint: Checkpoint) -> bool:
+        """Whether a checkpoint is one of this tree."""
+        size = entries.size(tx)
+        return (
+            checkpoint.origin == self.origin
+            and checkpoint.size <= size
+            and entries.root(tx, checkpoint.size) == checkpoint.root
+        )
 
-    def set_aside(self, number: int) -> None:
+    def succeed(self, number: int) -> None:
+        """Sign for a successor log from now on; the present one has ended."""
+        self.number = number
+
+    def set_aside(self) -> None:
         """Keep the files of a log that has ended apart, once its successor is recorded."""
         with _locked(self._released.parent):
             for path in (self._released, self._contradicting):
-                if path.exists():
-                    path.replace(path.with_name(f"{path.name}-of-log-{number}"))
+                text = _read(path)
+                if text is not None:
+                    log, size = self._number_of(text) or 0, text.split("\n")[1:2]
+                    end = f"of-log-{log}-size-{''.join(size)[:16]}"
+                    path.replace(path.with_name(f"{path.name}-{end}"))
             durable_file.sync_folder(self._released.parent)
         self._sound = None
 
     def of_earlier(self, text: str) -> bool:
         """Whether a note is of a log of this node that has ended; its signature is not checked."""
-        return text.partition("\n")[0] in self._earlier
+        number = self._number_of(text)
+        return number is not None and number < self.number
+
+    def number_of(self, checkpoint: Checkpoint) -> int:
+        """Which of this node's logs a checkpoint is of."""
+        return self._number_of(checkpoint.note) or 0
+
+    def _number_of(self, text: str) -> int | None:
+        origin = text.partition("\n")[0]
+        if origin == self._first:
+            return 1
+        end = origin.removeprefix(f"{self._first}/")
+        plain = end != origin and end.isascii() and end.isdigit() and end[0] != "0" and len(end) < 7
+        return int(end) if plain and end != "1" else None
 
     def _check_in_tree(self, tx: Transaction, path: Path, text: str) -> None:
         if self.of_earlier(text):
             return
         try:
-            released = self.read(text)
+            released = self.read_any(text)
         except NoteError as error:
             raise LogBehindError(
                 f"{path} is damaged ({error}); restore it, the ledger may be a copy"
             ) from None
         try:
-            good = _in_tree(tx, released)
+            good = self.is_ours(tx, released)
         except LookupError as error:
             raise LogBehindError(f"the ledger is damaged: {error}") from None
         if not good:
             raise LogBehindError(
                 f"this ledger has {entries.size(tx)} entries, but a checkpoint of {released.size} "
-                "has left it: it is an old copy or was changed; nothing is signed until the newest "
+                f"entries of {released.origin} has left it: it is an old copy or was changed; nothing is signed until the newest "
                 "database is back, or, if it is lost: kpnode ledger resume --because TEXT"
             )
 
@@ -143,8 +173,8 @@ class CheckpointKeeper:
         """
         with _locked(self._released.parent):  # other processes of this node release, too
             before = _read(self._released)
-            sound = before is not None and not self.of_earlier(before)
-            if sound and self.read(str(before)).size >= self.read(text).size:
+            known = before if before is not None and not self.of_earlier(before) else None
+            if known is not None and self.read(known).size >= self.read(text).size:
                 return
             durable_file.write(self._released, text.encode())
         if self._sound == before:
@@ -166,10 +196,15 @@ class CheckpointKeeper:
         """
         return note.read_checkpoint(text, self.origin, self._keys)
 
+    def read_any(self, text: str) -> Checkpoint:
+        """Parse a checkpoint of any log of this node.
 
-def _in_tree(tx: Transaction, checkpoint: Checkpoint) -> bool:
-    size = entries.size(tx)
-    return checkpoint.size <= size and entries.root(tx, checkpoint.size) == checkpoint.root
+        Raises:
+            NoteError: It is none, or not signed by this node's log key.
+        """
+        number = self._number_of(text)
+        origin = self.origin if number is None else successor_origin(self._first, number)
+        return note.read_checkpoint(text, origin, self._keys)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ class PeerState:
         last_error: In words, or None.
         last_out, last_in: Last contact in each direction, seconds or None.
         bad_proofs: Proofs in a row that did not verify.
+        proven_at: `iat` of the document that said so; 0 while it has said nothing of this log.
         shown_size: The size of this log that was last shown to the peer, which may not have got it.
         paused_at, paused_because: When and why the exchange was paused, or None.
         looked_through: The last position of its stream whose quarantine an operator has seen.
@@ -45,9 +46,15 @@ class PeerState:
     last_in: int | None
     bad_proofs: int
     shown_size: int
+    proven_at: int
     paused_at: int | None
     paused_because: str | None
     looked_through: int
+
+    @property
+    def met_log(self) -> bool:
+        """Whether the peer has named a size of the present log."""
+        return self.proven_at > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +72,10 @@ class Incident:
 
 _COLUMNS = (
     "authority, fingerprint, in_flight, acknowledged, proven_size, known, attempts, "
-    "next_try, batch, last_error, last_out, last_in, bad_proofs, shown_size, paused_at, "
+    "next_try, batch, last_error, last_out, last_in, bad_proofs, shown_size, proven_at, paused_at, "
     "paused_because, looked_through"
 )
-_UPDATABLE = frozenset({*PeerState.__dataclass_fields__, "proven_at"}) - {
+_UPDATABLE = frozenset(PeerState.__dataclass_fields__) - {
     "authority",
     "fingerprint",
 }

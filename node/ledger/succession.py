@@ -50,12 +50,15 @@ def announced(tx: Transaction, iss: str, origin: str) -> Mapping[str, Any] | Non
     return next((body for body in bodies if body["origin"] == origin), None)
 
 
-def succeed(tx: Transaction, origin: str, predecessor: str, because: str, at_s: int) -> int:
-    """Begin the next log of this node; returns its number.
+def succeed(
+    tx: Transaction, new: int, origin: str, predecessor: str, because: str, at_s: int
+) -> None:
+    """Begin another log of this node.
 
     Args:
         tx: The transaction.
-        origin: Of the new log.
+        new: Its number, beyond every one that anybody has seen.
+        origin: Its origin.
         predecessor: The last known checkpoint of the present one, as a note.
         because: The operator's reason.
         at_s: Now.
@@ -77,6 +80,5 @@ def succeed(tx: Transaction, origin: str, predecessor: str, because: str, at_s: 
         entries.place(tx, index, doc_id, leaf, recorded_at)
     tx.execute(
         "INSERT INTO logs (number, predecessor, because, began_at) VALUES (?, ?, ?, ?)",
-        (before + 1, predecessor, because, at_s),
+        (new, predecessor, because, at_s),
     )
-    return before + 1

@@ -13,8 +13,8 @@ from node.office.hold_peer import check_reason
 from node.office.officer import Officer, day_of
 from node.schema.validation import check_payload
 
-_ENDED = ("log-fork", "stream-fork", "position-ahead")
-"""Incidents whose cause a successor log and a place taken anew remove."""
+_ENDED = {"log-fork": ("out", "both"), "stream-fork": ("out", "both"), "position-ahead": ("%",)}
+"""Incidents, by direction, that show a loss here; a successor log and a place taken anew end them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +50,14 @@ def resume_log(own: OwnAuthority, because: str, officer: Officer, *, new_log: bo
         ConfigError: ``no-reason`` or ``nothing-to-resume``.
     """
     check_reason(because)
-    former = own.checkpoints.origin
+    former = own.checkpoints.number
     try:
         resumed = own.ledger.write(lambda tx: _resume(tx, own, because, officer, new_log))
     except BaseException:
         own.checkpoints.succeed(former)
         raise
     if resumed.successor:
-        own.checkpoints.set_aside(own.ledger.read(succession.number) - 1)
+        own.checkpoints.set_aside()
     return resumed
 
 
@@ -66,8 +66,8 @@ def _resume(
 ) -> Resumed:
     beyond, silent = own.checkpoints.beyond(tx), recovery.silent(tx)
     names, now_s = [peer.authority for peer in own.config.peers], own.now_s()
-    forked = any(peers.incidents(tx, name, "log-fork", direction="out") for name in names)
-    if not (beyond or forked or new_log or silent):
+    shown = any(_shows_loss(incident) for name in names for incident in peers.incidents(tx, name))
+    if not (beyond or shown or new_log or silent):
         raise ConfigError(
             "this node is not stopped: its ledger has all that has left it, and no peer says "
             "otherwise; --new-log begins a successor log all the same",
@@ -75,21 +75,22 @@ def _resume(
         )
     acts.note(tx, now_s, "ledger resume", because, officer.office, officer.officer)
     recovery.let_go_on(tx, names)
-    if not (beyond or forked or new_log):
+    if not (beyond or shown or new_log):
         return Resumed(own.checkpoints.origin, successor=False)
-    last = max(beyond, key=lambda one: one.size, default=None)
+    number_of = own.checkpoints.number_of
+    last = max(beyond, key=lambda one: (number_of(one), one.size), default=None)
     predecessor = last.note if last else _newest(tx, own, now_s)
-    number = succession.number(tx) + 1
+    number = max([own.checkpoints.number, *map(number_of, beyond)]) + 1
     origin = log_origin(own.name, own.sandbox, number)
-    succession.succeed(tx, origin, predecessor, because, now_s)
-    own.checkpoints.succeed(origin)
+    succession.succeed(tx, number, origin, predecessor, because, now_s)
+    own.checkpoints.succeed(number)
     for name in names:
         peers.update(
             tx, name, proven_size=0, proven_at=0, shown_size=0, in_flight=None,
             next_try=0, attempts=0,
         )  # fmt: skip
-        for code in _ENDED:
-            for direction in ("out", "both"):
+        for code, directions in _ENDED.items():
+            for direction in directions:
                 peers.resolve(tx, name, because, now_s, code=code, direction=direction)
     for name in own.book.ring:
         body = {
@@ -104,6 +105,11 @@ def _resume(
         signed = own.seal(SUCCESSION, claims)
         own.publish(tx, signed, SUCCESSION.name, now_s)
     return Resumed(origin, successor=True, predecessor=predecessor)
+
+
+def _shows_loss(incident: peers.Incident) -> bool:
+    directions = _ENDED.get(incident.code, ())
+    return "%" in directions or incident.direction in directions
 
 
 def _newest(tx: Transaction, own: OwnAuthority, now_s: int) -> str:

@@ -77,6 +77,12 @@ def _findings(error: "ValidationError") -> Iterator[Finding]:
             if name not in error.instance:
                 yield finding("KP-D-001", _pointer([*at, name]), "required member is missing")
         return
+    if error.validator == "dependentRequired":
+        for name, others in error.validator_value.items():
+            for other in others if name in error.instance else ():
+                if other not in error.instance:
+                    yield finding("KP-D-001", _pointer([*at, other]), f"{name} needs {other}")
+        return
     if error.context:  # if/then and anyOf: what failed inside says more
         yield from (found for inner in error.context for found in _findings(inner))
         return
