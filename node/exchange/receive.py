@@ -168,7 +168,8 @@ class Receiver:
                 receipt.accepted(doc_id, index) for doc_id, index in rejudged
             ]
             streams.named(tx, peer, manifest.doc_id, entries.size(tx))
-        peers.update(tx, peer, shown_size=entries.size(tx))
+        if _state(tx, peer).met_log or succession.number(tx) == 1:
+            peers.update(tx, peer, shown_size=entries.size(tx))  # else it may not take it for ours
         signed = own.sign(RECEIPT, [peer], receipt.in_order(receipt_body), iat=now_s)
         until_s = None if results else manifest.signed.claims["exp"] + CLOCK_GRACE_S
         transport.keep_receipt(tx, "given", peer, manifest.doc_id, signed.raw, now_s, until_s)
