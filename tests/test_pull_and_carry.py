@@ -19,6 +19,7 @@ from node.ledger import entries, peers, streams, transport
 from node.office.confirm import confirm
 from node.office.issue import issue
 from node.office.officer import Officer
+from node.office.verify import verify_file
 from tests.nodes import SetClock, make_homes, opened, set_mode, shipments
 from tests.pairs import deliver_one
 from tests.serving import deliver, faulty, listening
@@ -338,6 +339,37 @@ class TestCarry:
         assert "proofs" not in payload(made.raw.split(b"\n")[0])["body"]
         assert be.ledger.read(lambda tx: transport.wanted_spot_check(tx, "RU"))
         agree(ru, be)
+
+    def test_files_that_cross_both_count(self, ru: OwnAuthority, be: OwnAuthority) -> None:
+        """Both export before either imports; the receipts cross as well, and so does the next pair."""
+        for step in range(3):
+            issue(ru, shipments(start=step), Officer())
+            to_be, to_ru = carry.make(ru, BE), carry.make(be, RU)
+            at_be, at_ru = carry.take_in(be, to_be.raw), carry.take_in(ru, to_ru.raw)
+            if step < 2:
+                confirm(be, [shipments(start=step)[0]["number"]], Officer())
+
+            carry.take_in(ru, at_be.answer or b"")
+            carry.take_in(be, at_ru.answer or b"")
+
+            assert state(ru).acknowledged == step + 1
+            assert carry.take_in(be, to_be.raw).answer == at_be.answer
+        self.carry(be, ru)
+        agree(ru, be)
+
+    def test_a_receipt_with_its_bridge_is_verified_as_two_documents(
+        self, ru: OwnAuthority, be: OwnAuthority
+    ) -> None:
+        issue(ru, shipments(), Officer())
+        to_be = carry.make(ru, BE)
+        carry.make(be, RU)
+        confirm_first = carry.take_in(be, to_be.raw).answer or b""
+
+        ring = {**ru.book.ring, ru.name: ru.keys}
+        found = verify_file(confirm_first, ring, ru.clock.now())
+
+        assert [one.kind for one in found] in (["receipt"], ["receipt", "manifest"])
+        assert all(one.good for one in found)
 
     def test_a_file_that_skips_one_is_not_taken_in_and_says_so(
         self, ru: OwnAuthority, be: OwnAuthority

@@ -3,6 +3,7 @@
 A file goes through the same doors as a bundle that was pushed or a receipt that came back.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +13,12 @@ from node.domain.kinds import RECEIPT
 from node.errors import ProblemError, RefusedError, refuse
 from node.exchange import answers
 from node.exchange.admission import check_known
+from node.exchange.peer_log import claimed_size
 from node.exchange.receive import Receiver
 from node.exchange.send import Outgoing, Sender
 from node.ids import Authority
 from node.jose.strict import parse
-from node.ledger import entries, peers
+from node.ledger import entries, peers, transport
 from node.ledger.database import Transaction
 
 
@@ -28,7 +30,8 @@ class TakenIn:
         kind: ``bundle``, ``receipt``, or ``statement`` of a fork.
         peer: Who made it.
         results: Of each document, as the receipt has them; for a receipt, what it says of ours.
-        answer: The receipt to carry back, or the signed statement of a fork; None after a receipt.
+        answer: What to carry back: the receipt, with a bridge in a second line where files have
+            crossed, or the signed statement of a fork; None after a receipt.
         problem: Why a bundle was not taken in, or what a statement says; None if all is well.
     """
 
@@ -77,7 +80,7 @@ def take_in(own: OwnAuthority, raw: bytes) -> TakenIn:
     first_line, _, rest = raw.partition(b"\n")
     try:
         if _typ(first_line) == RECEIPT.typ:
-            return _receipt(own, first_line)
+            return _receipt(own, first_line, rest.removesuffix(b"\n"))
         return _bundle(own, first_line, rest, whole=b"\n" in raw)
     except ProblemError as problem:
         if problem.code == "unknown-peer":
@@ -90,6 +93,7 @@ def _bundle(own: OwnAuthority, first_line: bytes, rest: bytes, *, whole: bool) -
     if not whole:
         raise ProblemError("malformed-bundle", "the manifest's line has no end")
     opened = receiver.open(first_line)
+    shown = own.ledger.read(lambda tx: peers.state(tx, opened.peer))
     try:
         receipt = receiver.receive(opened, rest)
     except ProblemError as problem:
@@ -106,12 +110,36 @@ def _bundle(own: OwnAuthority, first_line: bytes, rest: bytes, *, whole: bool) -
             f"the file begins at position {first}, the next one here is {have + 1}: a file before "
             f"it is missing. Carry this receipt back: {opened.peer} then sends from there",
         )
-    return TakenIn("bundle", opened.peer, answer["results"], receipt, gap)
+    if opened.receipt is None and shown is not None:
+        own.ledger.write(lambda tx: _bridge(tx, own, opened.peer, shown.shown_size, answer))
+    bridge = own.ledger.read(lambda tx: transport.bridge(tx, answer["manifest"]))
+    file = receipt if bridge is None else receipt + b"\n" + bridge + b"\n"
+    return TakenIn("bundle", opened.peer, answer["results"], file, gap)
 
 
-def _receipt(own: OwnAuthority, raw: bytes) -> TakenIn:
+def _bridge(
+    tx: Transaction, own: OwnAuthority, peer: Authority, shown: int, answer: Mapping[str, Any]
+) -> None:
+    """Where files cross, the sender holds more of this log by the time the receipt comes.
+
+    Its proof starts at what the sender's manifest names; a heartbeat goes with it that leads from
+    what the sender was shown meanwhile to the receipt's checkpoint.
+    """
+    log = answer["log"]
+    if log["from_size"] < shown <= (claimed_size(log["checkpoint"]) or 0):
+        made = Sender(own).bridge(tx, peer, shown, log["checkpoint"])
+        transport.keep_bridge(tx, answer["manifest"], made)
+
+
+def _receipt(own: OwnAuthority, raw: bytes, bridge: bytes) -> TakenIn:
     receipt = answers.open_receipt(own, raw)
-    answers.take_receipt(own, receipt)
+    try:
+        answers.take_receipt(own, receipt)
+    except ProblemError as problem:
+        if problem.code != "proof-needed" or not bridge:
+            raise
+        _cross(own, receipt.iss, bridge)
+        answers.take_receipt(own, receipt)
     peer, code = receipt.iss, receipt.body.get("code")
     if code is None:
         return TakenIn("receipt", peer, list(receipt.body["results"]))
@@ -119,6 +147,14 @@ def _receipt(own: OwnAuthority, raw: bytes) -> TakenIn:
     if not stopped:
         return TakenIn("statement", peer)
     return TakenIn("statement", peer, problem=ProblemError(code, f"{peer} states a {code}"))
+
+
+def _cross(own: OwnAuthority, peer: Authority, bridge: bytes) -> None:
+    """Take a bridge in. Its own receipt is carried nowhere, so it has shown the peer nothing."""
+    before = own.ledger.read(lambda tx: peers.state(tx, peer))
+    _bundle(own, bridge, b"", whole=True)
+    if before is not None:
+        own.ledger.write(lambda tx: peers.update(tx, peer, shown_size=before.shown_size))
 
 
 def _typ(line: bytes) -> str:

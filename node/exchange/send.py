@@ -130,6 +130,25 @@ class Sender:
             ),
         )
 
+    def bridge(self, tx: Transaction, peer: Authority, old: int, note: str) -> bytes:
+        """A heartbeat whose proof leads from a size the peer was shown to a checkpoint of ours.
+
+        It travels with a receipt whose own proof starts elsewhere, where nobody can be asked.
+
+        Args:
+            tx: The transaction.
+            peer: For whom.
+            old: The size it was shown.
+            note: The checkpoint.
+        """
+        state, size = peers.state(tx, peer), peer_log.claimed_size(note)
+        assert state is not None
+        assert size is not None
+        wanted = _Wanted(state.acknowledged, 0, heartbeat=True, carried=True)
+        proof = peer_log.texts(tree.consistency(old, size, entries.node_getter(tx)))
+        log = {"checkpoint": note, "from_size": old, "consistency": proof}
+        return bytes(self._manifest(tx, peer, wanted, [], CARRIED_LIFE_S, log).raw)
+
     def proof_needed(self, peer: Authority, held: Any) -> None:
         """Take over what the recipient says it holds of this log, for the next manifest.
 
@@ -197,7 +216,8 @@ class Sender:
         if not waiting and not wanted.heartbeat:
             return None
         life_s = CARRIED_LIFE_S if wanted.carried else MANIFEST_LIFE_S
-        signed = self._manifest(tx, peer, state, wanted, waiting, life_s)
+        log = peer_log.own_log_part(tx, own, _from_size(wanted, state), now_s)
+        signed = self._manifest(tx, peer, wanted, waiting, life_s, log)
         last = wanted.after + len(waiting)
         sent = Sent(
             signed.doc_id, peer, signed.raw, wanted.after + 1, last, now_s + life_s, wanted.carried
@@ -221,10 +241,10 @@ class Sender:
         self,
         tx: Transaction,
         peer: Authority,
-        state: peers.PeerState,
         wanted: _Wanted,
         waiting: list[Waiting],
         life_s: int,
+        log: Mapping[str, Any],
     ) -> Any:
         before, now_s = streams.sent_place(tx, peer, wanted.after), self._own.now_s()
         if before is None:
@@ -234,7 +254,6 @@ class Sender:
                 f"no position {wanted.after} in this stream, the last is {last and last.position}",
             )
         head = waiting[-1].head if waiting else before.head
-        from_size = _from_size(wanted, state)
         body: dict[str, Any] = {
             "protocol": bundle.PROTOCOL,
             "stream": {
@@ -246,7 +265,7 @@ class Sender:
             "digest": bundle.body_digest([item.jws for item in waiting]),
             "documents": [item.doc_id for item in waiting],
             "indexes": [item.index for item in waiting],
-            "log": peer_log.own_log_part(tx, self._own, from_size, now_s),
+            "log": log,
             "witnessed": peer_log.head_of(witness.held(tx, peer)),
         }
         if wanted.carried and 0 < len(waiting) <= PROVEN_DOCUMENTS:

@@ -141,6 +141,7 @@ def _delivery(db: Database) -> None:
         ALTER TABLE peers ADD COLUMN looked_through INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE peers ADD COLUMN proven_at INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE peers ADD COLUMN shown_size INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE receipts ADD COLUMN bridge BLOB;
         ALTER TABLE sent ADD COLUMN until INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE sent ADD COLUMN carried INTEGER NOT NULL DEFAULT 0;
         CREATE TABLE key_sets (

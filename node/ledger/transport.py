@@ -94,6 +94,17 @@ def receipt(tx: Transaction, peer: str, manifest_id: str) -> bytes | None:
     return None if row is None else bytes(row["jws"])
 
 
+def keep_bridge(tx: Transaction, manifest_id: str, jws: bytes) -> None:
+    """Keep what goes with a carried receipt (`node.exchange.carry`)."""
+    tx.execute("UPDATE receipts SET bridge = ? WHERE manifest = ?", (jws, manifest_id))
+
+
+def bridge(tx: Transaction, manifest_id: str) -> bytes | None:
+    """What goes with the receipt for a manifest, if anything does."""
+    row = tx.execute("SELECT bridge FROM receipts WHERE manifest = ?", (manifest_id,)).fetchone()
+    return None if row is None or row["bridge"] is None else bytes(row["bridge"])
+
+
 def use_token(tx: Transaction, iss: str, jti: str, now_s: int, until_s: int) -> bool:
     """Count a request token; False if it was counted before."""
     tx.execute("DELETE FROM tokens WHERE until < ?", (now_s,))

@@ -11,7 +11,7 @@ from node import bundle
 from node.documents import MAX_DOCUMENT_BYTES, MAX_TRANSPORT_BYTES, Document
 from node.domain.context import Context
 from node.domain.judgement import STEPS, judge_content
-from node.domain.kinds import KINDS, MANIFEST
+from node.domain.kinds import KINDS, MANIFEST, RECEIPT
 from node.domain.states import REVOKED
 from node.errors import Finding, ProblemError, RefusedError, finding, refuse
 from node.jose.strict import parse
@@ -82,6 +82,8 @@ def verify_file(
         found = finding("KP-B-001", "", f"more than {bundle.MAX_DOCUMENTS} documents")
         return [Verification("", "", "", False, None, Standing(), (found,))]
     results = [_verify(line, ring, now, ask) for line in lines]
+    if [result.kind for result in results] == [RECEIPT.name, MANIFEST.name]:
+        return results  # a carried receipt, and the bridge to its checkpoint
     if len(lines) > 1 or results[0].kind == MANIFEST.name:
         results[0] = _with_lines(results[0], raw.partition(b"\n")[2])
     return results
