@@ -208,7 +208,9 @@ class TestReleasedCheckpoint:
 
         with (
             open_node(homes["RU"], clock=clock) as own,
-            pytest.raises(LogBehindError, match="a checkpoint of 4 entries of kpx-sandbox/RU has left it"),
+            pytest.raises(
+                LogBehindError, match="a checkpoint of 4 entries of kpx-sandbox/RU has left it"
+            ),
         ):
             issue(own, shipments(count=1, start=5), OFFICER)
 

@@ -138,7 +138,9 @@ async def _reload(
             renew(tls, own.config.tls, config.peers)
         await asyncio.to_thread(own.reload_peers, config)
     except ConfigError as error:
-        log.error("peers.toml or a certificate not taken over; the former ones stay", error=str(error))
+        log.error(
+            "peers.toml or a certificate not taken over; the former ones stay", error=str(error)
+        )
         return
     if (config.node, config.tls) != (own.config.node, own.config.tls):
         log.warning("[node] or [tls] has changed; that is taken over at the next start")
