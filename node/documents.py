@@ -21,6 +21,7 @@ class UnverifiedJws:
     Attributes:
         raw: The bytes as received.
         typ: Kind and version as claimed.
+        signature: Raw, of any length.
         claimed_issuer: Whose key set to look in; ``""`` where there is none.
         doc_id: Identity of the document, whoever signed it.
     """
@@ -31,6 +32,7 @@ class UnverifiedJws:
     typ: str
     doc_id: DocId
     digest: bytes
+    signature: bytes
     claimed_issuer: str
     _claims: Mapping[str, Any] = field(repr=False)
 

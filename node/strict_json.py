@@ -20,7 +20,8 @@ def loads(raw: bytes) -> Any:
         value = _DECODER.decode(text)
     except RecursionError:
         raise ValueError(f"nested deeper than {MAX_DEPTH}") from None
-    _check_depth(value)
+    if text.count("{") + text.count("[") > MAX_DEPTH:  # fewer cannot nest deeper
+        _check_depth(value)
     if "\\u" in text:
         _check_surrogates(value)
     return value

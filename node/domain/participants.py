@@ -3,7 +3,7 @@
 import csv
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 
 from node.ids import participant_of
@@ -24,6 +24,7 @@ class Standing:
         return (self.first is None or self.first <= day) and (self.last is None or day <= self.last)
 
 
+@lru_cache(maxsize=16384)
 def standing(code: str, day: date) -> Standing | None:
     """A participant's standing on a day, or None if it was no participant."""
     return next((row for row in _standings().get(code, ()) if row.covers(day)), None)

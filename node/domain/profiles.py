@@ -21,6 +21,7 @@ class Validity:
     days: int = 0
     months: int = 0
 
+    @lru_cache(maxsize=4096)  # noqa: B019 - values, of which there are a few
     def last_day(self, issued_on: date) -> date:
         """The last day of validity; of a month without that day, its last day."""
         if issued_on > date.max - timedelta(days=self.days + 31 * self.months):

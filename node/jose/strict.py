@@ -2,6 +2,8 @@
 
 import hashlib
 import re
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from node import base64url, strict_json
@@ -12,6 +14,15 @@ from node.jose.algorithms import ALGORITHMS
 
 _COMPACT = re.compile(rb"[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*")
 _HEADER_MEMBERS = {"alg", "kid", "typ"}
+_CACHED_BYTES = 512
+"""Longer headers are none of ours; they are not kept in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    alg: str
+    kid: Kid
+    typ: str
 
 
 def doc_digest(raw: bytes) -> bytes:
@@ -38,25 +49,25 @@ def parse(raw: bytes, max_bytes: int = MAX_DOCUMENT_BYTES) -> UnverifiedJws:
     if not _COMPACT.fullmatch(raw):
         raise refuse("KP-J-002", "expected base64url characters and exactly two dots")
     header_part, payload_part, signature_part = raw.split(b".")
-    header = _json_part("header", header_part)
     # The header's form comes before the payload's: of a foreign JWS it says most plainly what is wrong.
-    _check_header(header)
+    header = _known(header_part) if len(header_part) <= _CACHED_BYTES else _header(header_part)
     claims = _json_part("payload", payload_part)
     if not isinstance(claims, dict):
         raise refuse("KP-J-002", "expected a JSON object as payload")
     try:
-        base64url.decode(signature_part)
+        signature = base64url.decode(signature_part)
     except ValueError as error:
         raise refuse("KP-J-002", f"signature: {error}") from None
     digest = doc_digest(raw)
     issuer = claims.get("iss")
     return UnverifiedJws(
         raw=raw,
-        alg=header["alg"],
-        kid=Kid(header["kid"]),
-        typ=header["typ"],
+        alg=header.alg,
+        kid=header.kid,
+        typ=header.typ,
         doc_id=DocId(base64url.encode(digest)),
         digest=digest,
+        signature=signature,
         claimed_issuer=issuer if isinstance(issuer, str) else "",
         _claims=claims,
     )
@@ -69,7 +80,8 @@ def _json_part(name: str, part: bytes) -> Any:
         raise refuse("KP-J-002", f"{name}: {error}") from None
 
 
-def _check_header(header: Any) -> None:
+def _header(part: bytes) -> _Header:
+    header = _json_part("header", part)
     if not isinstance(header, dict) or header.keys() != _HEADER_MEMBERS:
         members = ", ".join(sorted(header)) if isinstance(header, dict) else "no object"
         raise refuse("KP-J-004", f"expected exactly alg, kid, typ, got {members}")
@@ -80,3 +92,8 @@ def _check_header(header: Any) -> None:
         raise refuse("KP-J-004", "kid: expected an RFC 7638 thumbprint of 43 characters")
     if not isinstance(typ, str):
         raise refuse("KP-J-004", "typ: expected a string")
+    return _Header(alg, Kid(kid), typ)
+
+
+_known = lru_cache(maxsize=1024)(_header)
+"""A peer signs with a few keys, so nearly every header has been seen before."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from node import base64url
 from node.documents import SignedDocument, UnverifiedJws
 from node.errors import refuse
 from node.ids import Authority
@@ -48,8 +47,8 @@ def verify(
         raise refuse("KP-S-006", f"{key.kid} is revoked since {key.revoked_at}")
     if key.alg != untrusted.alg:
         raise refuse("KP-S-002", f"alg: expected {key.alg} of the key, got {untrusted.alg}")
-    signing_input, _, signature = untrusted.raw.rpartition(b".")
-    if not verify_raw(key, signing_input, base64url.decode(signature)):
+    signing_input = untrusted.raw[: untrusted.raw.rindex(b".")]
+    if not verify_raw(key, signing_input, untrusted.signature):
         raise refuse("KP-S-002", f"the signature does not verify with {key.kid} of {issuer}")
     return SignedDocument(
         raw=untrusted.raw,

@@ -16,20 +16,45 @@ from node.schema import catalogue, keywords
 def accepts(name: str, instance: Any) -> bool:
     """Whether an instance is surely good; False says nothing."""
     try:
-        return _validator(name).is_valid(instance) and not _has_float(instance)
+        return _validator(name).is_valid(instance)
     except ValueError:
         return False  # what it cannot represent, e.g. a huge number, is for the reference
 
 
 @cache
 def _validator(name: str) -> jsonschema_rs.Draft202012Validator:
+    checks = {**keywords.ANNOTATIONS, _NO_FLOAT: _no_float}
     return jsonschema_rs.Draft202012Validator(
-        catalogue.load(name),
+        _quick(catalogue.load(name)),
         formats={"date": _is_date},
         validate_formats=True,
-        keywords={word: _keyword(check) for word, check in keywords.ANNOTATIONS.items()},
+        keywords={word: _keyword(check) for word, check in checks.items()},
         offline=True,
     )
+
+
+_NO_FLOAT = "x-no-float"
+_PLAIN_TEXT = {"pattern": "^[!-~]([ -~]*[!-~])?$"}
+"""Printable ASCII without white space at its ends: nothing else is to be asked of such a text."""
+
+
+def _quick(schema: Any) -> Any:
+    """The same schema in a form that seldom has to call back.
+
+    JSON Schema takes 1.0 for an integer; signed data has no float at all, and only an integer's
+    place could hold one. Texts are looked at by a pattern first.
+    """
+    if isinstance(schema, list):
+        return [_quick(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    quick = {word: _quick(value) for word, value in schema.items()}
+    if quick.get("type") == "integer":
+        quick[_NO_FLOAT] = True
+    if quick.get("x-text") is True:
+        text = {"x-text": quick.pop("x-text")}
+        quick["allOf"] = [*quick.get("allOf", ()), {"anyOf": [_PLAIN_TEXT, text]}]
+    return quick
 
 
 def _keyword(check: Callable[[Any], str | None]) -> type:
@@ -44,13 +69,8 @@ def _keyword(check: Callable[[Any], str | None]) -> type:
     return Keyword
 
 
-def _has_float(value: Any) -> bool:
-    # JSON Schema takes 1.0 for an integer; signed data has no float at all.
-    if isinstance(value, dict):
-        return any(map(_has_float, value.values()))
-    if isinstance(value, list):
-        return any(map(_has_float, value))
-    return isinstance(value, float)
+def _no_float(value: Any) -> str | None:
+    return "a float" if isinstance(value, float) else None
 
 
 def _is_date(value: str) -> bool:
