@@ -37,7 +37,7 @@ bench: setup
 	$(BIN)/python -m bench.isolation
 
 soak: setup
-	$(BIN)/pytest -s tests/test_kill.py tests/test_chaos.py --kills 100 --rounds 100
+	$(BIN)/pytest -s -o faulthandler_timeout=0 tests/test_kill.py tests/test_chaos.py --kills 100 --rounds 100
 
 # Renews the lock with the newest releases that fit pyproject.toml; hashes, no index addresses.
 lock: setup
