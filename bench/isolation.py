@@ -191,6 +191,7 @@ def _traffic(
         (node.authority, healthy[(number + n) % len(healthy)].authority)
         for number, node in enumerate(healthy)
         for n in range(1, NEIGHBOURS + 1)
+        if n % len(healthy)
     ]
     random.shuffle(pairs)
     pace = max(0.02, size.seconds / len(pairs) / 3)
