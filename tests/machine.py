@@ -1,7 +1,6 @@
 """What a few tests need of the machine: nginx, network namespaces, a disk of their own.
 
-A plain clone on a laptop may lack them: there the test skips and says so. Where CI names the shared
-folder everything must be there.
+A plain clone on a laptop may lack them; see `tests.shared.lacking`.
 """
 
 import os
@@ -11,23 +10,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from tests.shared import lacking
 
 
 def needs(program: str) -> str:
     """The path of a program."""
     found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin:/usr/bin:/bin")
-    if found is None and not os.environ.get("KPNODE_SHARED"):
-        pytest.skip(f"this machine has no {program}; .ci/run installs it")
-    assert found is not None, f"{program} is missing"
-    return found
+    if found is None:
+        lacking(f"this machine has no {program}; .ci/run installs it")
+    return str(found)
 
 
 def needs_root() -> None:
     """Only root may mount and make network namespaces."""
-    if os.geteuid() != 0 and not os.environ.get("KPNODE_SHARED"):
-        pytest.skip("only root may mount and make network namespaces")
-    assert os.geteuid() == 0, "CI runs as root"
+    if os.geteuid() != 0:
+        lacking("only root may mount and make network namespaces")
 
 
 def run(*command: str) -> None:
