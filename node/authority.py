@@ -9,12 +9,14 @@ from typing import Any
 
 from node.clock import Clock, seconds
 from node.config import Config
+from node.crew import Crew
 from node.documents import SignedDocument
-from node.domain.kinds import NAMED, Kind
+from node.domain.kinds import KINDS, Kind
 from node.ids import Authority
 from node.jose.keys import KeySet
 from node.jose.signing import Signers, new_jti, sign_document
 from node.ledger import certificates, entries, streams
+from node.ledger.certificates import Logged
 from node.ledger.checkpoints import CheckpointKeeper
 from node.ledger.database import Ledger, Transaction
 from node.peering import PeerBook, open_book
@@ -38,6 +40,7 @@ class OwnAuthority:
     checkpoints: CheckpointKeeper
     clock: Clock
     book: PeerBook
+    crew: Crew
     fault: Fault = no_fault
 
     @property
@@ -101,19 +104,31 @@ class OwnAuthority:
         """Make and sign a document that answers none."""
         return self.seal(kind, self.claims(aud, body, iat=iat, exp=exp))
 
-    def log(self, tx: Transaction, signed: SignedDocument, kind: str, at_s: int) -> int:
-        """Put a document into the log and bring the read models up to it; returns its index.
+    def log(self, tx: Transaction, signed: Sequence[SignedDocument], at_s: int) -> int:
+        """Put documents into the log, in order, and bring the read models up to them.
 
         A receipt changes no read model here.
-        """
-        index = entries.append(tx, signed, self.checkpoints.origin, at_s)
-        if NAMED[kind].speaker:
-            certificates.enter(tx, kind, signed.doc_id, signed.claims, index, self.name)
-        return index
 
-    def publish(self, tx: Transaction, signed: SignedDocument, kind: str, at_s: int) -> int:
-        """As `log`, and queue the document for each addressee."""
-        index = self.log(tx, signed, kind, at_s)
-        for peer in signed.claims["aud"]:
-            streams.enqueue(tx, peer, signed.doc_id, at_s)
-        return index
+        Returns:
+            The index of the first.
+        """
+        first = entries.append(tx, signed, self.checkpoints.origin, at_s)
+        kinds = [KINDS[one.typ] for one in signed]
+        logged = [
+            Logged(kind.name, one.doc_id, one.claims, index)
+            for index, (kind, one) in enumerate(zip(kinds, signed, strict=True), first)
+            if kind.speaker
+        ]
+        certificates.enter(tx, logged, self.name)
+        return first
+
+    def publish(self, tx: Transaction, signed: Sequence[SignedDocument], at_s: int) -> int:
+        """As `log`, and queue the documents for each of their addressees."""
+        first = self.log(tx, signed, at_s)
+        queued: dict[str, list[str]] = {}
+        for one in signed:
+            for peer in one.claims["aud"]:
+                queued.setdefault(peer, []).append(one.doc_id)
+        for peer, doc_ids in queued.items():
+            streams.enqueue(tx, peer, doc_ids, at_s)
+        return first

@@ -13,6 +13,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +21,7 @@ from node import base64url
 from node.authority import OwnAuthority
 from node.clock import iso
 from node.config import MAX_CONFIG_BYTES, PEERS_FILE, Config
+from node.crew import Crew
 from node.durable_file import sync_folder
 from node.errors import ConfigError
 from node.home_lock import in_use
@@ -217,7 +219,9 @@ def restore(
 def _verify(
     ledger: Ledger, keeper: CheckpointKeeper, ring: dict[Authority, KeySet], progress: Progress
 ) -> Audit:
-    found = ledger.read(lambda tx: audit(tx, keeper, ring, lambda *at: progress("verifying", *at)))
+    note = partial(progress, "verifying")
+    with closing(Crew()) as crew:
+        found = ledger.read(lambda tx: audit(tx, keeper, ring, crew, note))
     if not found.ok:
         told = "; ".join(found.problems[:3])
         raise ConfigError(

@@ -9,6 +9,7 @@ from node import config as settings
 from node.authority import Fault, OwnAuthority, no_fault
 from node.clock import Clock, SystemClock, seconds
 from node.config import Config, NodeSettings
+from node.crew import Crew
 from node.errors import ConfigError
 from node.home_lock import in_use
 from node.jose.keys import KeySet, read_key_set
@@ -73,11 +74,12 @@ def open_node(
     with (
         in_use(config.node.database.parent, alone=alone),
         closing(Ledger(config.node.database)) as ledger,
+        closing(Crew()) as crew,
     ):
         _check_origin(ledger, config.node)
         keeper = checkpoint_keeper(config.node, keys, signers, ledger)
         book = ledger.write(lambda tx: open_book(tx, config, now_s))
-        yield OwnAuthority(config, keys, signers, ledger, keeper, clock, book, fault)
+        yield OwnAuthority(config, keys, signers, ledger, keeper, clock, book, crew, fault)
 
 
 def checkpoint_keeper(

@@ -218,7 +218,7 @@ def _manifests() -> Iterator[Case]:
         "padding": lambda m: m + b"=", "a space": lambda m: m.replace(b".", b" .", 1),
         "a tab": lambda m: b"\t" + m, "a carriage return": lambda m: m + b"\r",
         "four parts": lambda m: m + b".AA", "two parts": lambda m: m[: m.rfind(b".")],
-        "a cut signature": lambda m: m[:-4], "plus for minus": lambda m: m + b"+",
+        "a cut signature": lambda m: m[:-1], "plus for minus": lambda m: m + b"+",
         "stray bits in the last character": _stray, "JSON serialization": lambda m: b'{"payload":"' + m,
     }.items():  # fmt: skip
         yield Case(f"encoding: {name}", encoding(change), 400, "malformed-bundle")

@@ -141,7 +141,7 @@ def _take_number(own: OwnAuthority, tx: Any, number: str) -> None:
     signed = own.sign(
         CERTIFICATE, ["RU"], payload_of_example() | {"number": number}, iat=own.now_s()
     )
-    own.log(tx, signed, CERTIFICATE.name, own.now_s())
+    own.log(tx, [signed], own.now_s())
     tx.execute("UPDATE certificates SET participant = 'RU'")
 
 

@@ -104,12 +104,14 @@ def test_the_log_after_the_confirmation(example: Any) -> None:
         return nodes[level, index]
 
     documents = [example[name]["doc_id"] for name in ("certificate", "receipt", "confirmation")]
+    edge = tree.Edge()
     for size, doc_id in enumerate(documents):
         leaf = tree.entry_leaf("kpx-sandbox/EU-BE", base64url.decode(doc_id))
         assert base64url.encode(leaf) == expected["leaves"][size]
-        nodes.update({(level, i): h for level, i, h in tree.appended(size, leaf, get)})
+        nodes.update({(level, i): h for level, i, h in edge.append(leaf)})
 
     assert base64url.encode(tree.root(3, get)) == expected["root"]
+    assert edge.root() == tree.root(3, get)
     inclusion = expected["inclusion_of_certificate"]["proof"]
     assert [base64url.encode(h) for h in tree.inclusion(0, 3, get)] == inclusion
     consistency = expected["consistency_1_3"]["proof"]

@@ -24,7 +24,7 @@ TABLES = ["entries", "nodes", "checkpoints", "stream_out", "stream_in", "seen_ch
 
 def audited(own: OwnAuthority) -> Audit:
     ring = {**own.book.ring, own.name: own.keys}
-    return own.ledger.read(lambda tx: audit(tx, own.checkpoints, ring))
+    return own.ledger.read(lambda tx: audit(tx, own.checkpoints, ring, own.crew))
 
 
 def tampered(own: OwnAuthority, sql: str, *values: Any) -> Audit:

@@ -487,7 +487,7 @@ def _another_history(own: OwnAuthority, tx: Any) -> None:
     append_only(tx, "stream_out", "DELETE")
     body = payload_of_example() | {"number": "RU00099999"}
     signed = own.sign(CERTIFICATE, ["EU-BE"], body, iat=own.now_s())
-    own.publish(tx, signed, CERTIFICATE.name, own.now_s())
+    own.publish(tx, [signed], own.now_s())
 
 
 def _numbers(tx: Any) -> list[str]:

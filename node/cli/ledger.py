@@ -72,7 +72,7 @@ def verify(output: Output) -> None:
     with open_node(output.home, signing=False) as own:
         ring = own.ledger.read(lambda tx: keys_of_all_times(tx, own.config))
         ring[own.name] = own.keys
-        found = own.ledger.read(lambda tx: audit(tx, own.checkpoints, ring, progress))
+        found = own.ledger.read(lambda tx: audit(tx, own.checkpoints, ring, own.crew, progress))
         behind = _behind(own)
     problems = [*found.problems, *behind]
     result = {

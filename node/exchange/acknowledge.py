@@ -200,7 +200,7 @@ class Acknowledger:
         results = [*body["results"], *body.get("rejudged", ())]
         streams.settle(tx, peer, results, receipt.doc_id, now_s)
         if body["results"]:
-            own.log(tx, receipt.signed, RECEIPT.name, now_s)
+            own.log(tx, [receipt.signed], now_s)
             acknowledged = max(state.acknowledged, sent.last)
         else:
             # A gap: the recipient holds less than was acknowledged, so go back to what it has.

@@ -8,12 +8,21 @@ from node import bundle
 from node.authority import OwnAuthority
 from node.clock import CLOCK_GRACE_S, seconds
 from node.documents import SignedDocument, UnverifiedJws
+from node.domain.context import Context
 from node.domain.kinds import Kind
 from node.errors import ProblemError, RefusedError
+from node.exchange.judge import Judge
+from node.ids import Authority
 from node.jose.verify import verify
 from node.ledger import peers
 
 RETRY_AFTER_PAUSE_S = 900
+
+
+def judge_of(own: OwnAuthority, sender: Authority, context: Context) -> Judge:
+    """Who judges what stands in the stream of a peer; a peer that is stopped has no keys."""
+    ring = {sender: own.book.ring[sender]} if sender in own.book.ring else {}
+    return Judge(own.name, own.sandbox, sender, ring, context)
 
 
 def check_known(own: OwnAuthority, issuer: str) -> None:

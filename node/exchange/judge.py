@@ -1,19 +1,22 @@
 """A received line becomes a document or a list of findings, in the order of protocol section 6."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 
-from node.authority import OwnAuthority
-from node.documents import Document
+from node.crew import Crew
+from node.documents import Document, SignedDocument
 from node.domain.context import Context
 from node.domain.judgement import PASSED, Judgement, judge_content, judge_with_ledger
-from node.domain.kinds import KINDS
+from node.domain.kinds import CERTIFICATE, KINDS
 from node.errors import Finding, RefusedError, refuse
 from node.ids import Authority
 from node.jose.strict import parse
-from node.jose.verify import verify
-from node.ledger.certificates import LedgerFacts
-from node.ledger.database import Transaction
+from node.jose.verify import KeyRing, verify
 from node.schema.validation import check_document
+
+LOT = 32
+"""Lines judged in one go: some ten milliseconds of work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,51 +34,115 @@ class Verdict:
     document: Document | None
     content: Judgement = PASSED
 
-    def findings(self, tx: Transaction, context: Context) -> tuple[Finding, ...]:
-        """The final findings, inside the transaction that acts on them; none means accepted."""
+    def findings(self, context: Context) -> tuple[Finding, ...]:
+        """The final findings; none means accepted.
+
+        Args:
+            context: With the facts of the transaction that acts on them.
+        """
         if self.document is None:
             return self.content.findings
-        with_facts = replace(context, facts=LedgerFacts(tx))
-        return judge_with_ledger(self.document, with_facts, self.content).findings
+        return judge_with_ledger(self.document, context, self.content).findings
+
+    @property
+    def signed(self) -> SignedDocument:
+        """The document to be logged, where nothing speaks against it."""
+        assert self.document is not None
+        return self.document.signed
+
+    def names(self) -> Iterator[str]:
+        """The doc ids and the number that judging or recording it may touch."""
+        if self.document is not None:
+            yield self.document.doc_id
+            yield from self.document.re
+            if self.document.kind == CERTIFICATE.name:
+                yield self.document.body["number"]
 
 
-def judge(
-    own: OwnAuthority, sender: Authority, raw: bytes, context: Context, *, held: bool = False
-) -> Verdict:
-    """Judge a line of a bundle as far as no ledger is needed.
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Judges the lines of a stream as far as no ledger is needed.
+
+    Attributes:
+        own: The authority they should be addressed to.
+        sandbox: Whether it lives in the sandbox.
+        sender: Whose stream they stand in.
+        ring: The sender's pinned keys.
+        context: The circumstances.
+    """
+
+    own: Authority
+    sandbox: bool
+    sender: Authority
+    ring: KeyRing
+    context: Context
+
+    def judge(self, raw: bytes, *, held: bool = False) -> Verdict:
+        """Judge a line.
+
+        Args:
+            raw: The line without its end.
+            held: Whether a document of this id was accepted from the sender before; a duplicate
+                is recognised before its type is looked at.
+        """
+        parsed = False
+        try:
+            untrusted = parse(raw)
+            parsed = True
+            if held:
+                return Verdict(raw, parsed, None)
+            kind = KINDS.get(untrusted.typ)
+            if kind is None or not kind.travels:
+                raise refuse("KP-J-005", f"{untrusted.typ!r:.80} may not stand in a bundle here")
+            if untrusted.claimed_issuer != self.sender:
+                detail = (
+                    f"expected {self.sender}, who sent it, got {untrusted.claimed_issuer!r:.40}"
+                )
+                raise refuse("KP-A-003", detail)
+            if self.sender.startswith("X-") and not kind.outsiders:
+                detail = f"{self.sender} belongs to no participant: no {kind.name}"
+                raise refuse("KP-A-003", detail)
+            signed = verify(untrusted, self.ring, kind.role)
+            audience = signed.claims.get("aud")
+            if not isinstance(audience, list) or self.own not in audience:
+                raise refuse("KP-A-001", f"expected {self.own}, got {audience!r:.80}")
+            if bool(signed.claims.get("sandbox")) != self.sandbox:
+                detail = f"this node is {_world(self.sandbox)}, the document is not"
+                raise refuse("KP-A-002", detail)
+            document = check_document(signed, kind.name, kind.version)
+        except RefusedError as refusal:
+            return Verdict(raw, parsed, None, Judgement(0, refusal.findings))
+        return Verdict(raw, parsed, document, judge_content(document, self.context))
+
+
+class Verdicts:
+    """The verdicts on the lines of a bundle, in order; each is waited for when it is asked for.
 
     Args:
-        own: Who judges.
-        sender: Whose stream the line stands in.
-        raw: The line without its end.
-        context: The circumstances.
-        held: Whether a document of this id was accepted from the sender before; a duplicate is
-            recognised before its type is looked at.
+        judge: Who judges them.
+        crew: Who helps, where there are many.
+        lines: Each with whether a document of its id was accepted before.
     """
-    parsed = False
-    try:
-        untrusted = parse(raw)
-        parsed = True
-        if held:
-            return Verdict(raw, parsed, None)
-        kind = KINDS.get(untrusted.typ)
-        if kind is None or not kind.travels:
-            raise refuse("KP-J-005", f"{untrusted.typ!r:.80} may not stand in a bundle here")
-        if untrusted.claimed_issuer != sender:
-            detail = f"expected {sender}, who sent it, got {untrusted.claimed_issuer!r:.40}"
-            raise refuse("KP-A-003", detail)
-        if sender.startswith("X-") and not kind.outsiders:
-            raise refuse("KP-A-003", f"{sender} belongs to no participant: no {kind.name}")
-        signed = verify(untrusted, own.book.ring, kind.role)
-        audience = signed.claims.get("aud")
-        if not isinstance(audience, list) or own.name not in audience:
-            raise refuse("KP-A-001", f"expected {own.name}, got {audience!r:.80}")
-        if bool(signed.claims.get("sandbox")) != own.sandbox:
-            raise refuse("KP-A-002", f"this node is {_world(own.sandbox)}, the document is not")
-        document = check_document(signed, kind.name, kind.version)
-    except RefusedError as refusal:
-        return Verdict(raw, parsed, None, Judgement(0, refusal.findings))
-    return Verdict(raw, parsed, document, judge_content(document, context))
+
+    def __init__(self, judge: Judge, crew: Crew, lines: Sequence[tuple[bytes, bool]]) -> None:
+        lots = [lines[at : at + LOT] for at in range(0, len(lines), LOT)]
+        self._waits = iter([crew.start(partial(_judge_lot, judge), lot) for lot in lots])
+        self._known: list[Verdict] = []
+
+    def __iter__(self) -> Iterator[Verdict]:
+        at = 0
+        while True:
+            while at < len(self._known):
+                yield self._known[at]
+                at += 1
+            wait = next(self._waits, None)
+            if wait is None:
+                return
+            self._known += wait()
+
+
+def _judge_lot(judge: Judge, lines: Sequence[tuple[bytes, bool]]) -> list[Verdict]:
+    return [judge.judge(raw, held=held) for raw, held in lines]
 
 
 def _world(sandbox: bool) -> str:

@@ -1,6 +1,6 @@
 """The other side's log: its checkpoints, its proofs, what was seen of it (protocol section 3 rule 6)."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -65,7 +65,7 @@ def check_manifest_log(
     log: Mapping[str, Any],
     *,
     heartbeat: bool,
-    announcing: Collection[str] = (),
+    announcing: Callable[[], Collection[str]] = tuple,
 ) -> Seen:
     """Hold a manifest's log part against what is held of the sender's log.
 
@@ -75,7 +75,7 @@ def check_manifest_log(
         peer: The sender.
         log: The manifest's log part.
         heartbeat: Whether it names no documents.
-        announcing: Origins of successor logs that documents of this very bundle announce.
+        announcing: Finds the origins of successor logs that this very bundle announces.
 
     Raises:
         ProblemError: ``bad-proof`` or ``proof-needed`` (with ``held``).
@@ -262,14 +262,14 @@ def _held(
     own: OwnAuthority,
     peer: Authority,
     shown: Seen,
-    announcing: Collection[str] = (),
+    announcing: Callable[[], Collection[str]] = tuple,
 ) -> Seen:
     """What a checkpoint must follow: the newest held, or the empty tree of an announced successor."""
     held = witness.held(tx, peer) or Seen(0, tree.EMPTY_ROOT, "")
     if shown.log <= held.log:
         return held
     origin = _origin(own, peer, shown.log)
-    if origin not in announcing and succession.announced(tx, peer, origin) is None:
+    if origin not in announcing() and succession.announced(tx, peer, origin) is None:
         raise ProblemError("bad-proof", f"checkpoint: {peer} has not announced {origin}")
     return Seen(0, tree.EMPTY_ROOT, "", shown.log)
 

@@ -1,14 +1,16 @@
 """Refused documents: kept within bounds, and judged again when something has changed."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from node.authority import OwnAuthority
 from node.clock import seconds
 from node.domain.context import Context
 from node.errors import Finding, LogBehindError
-from node.exchange.judge import judge
+from node.exchange.admission import judge_of
 from node.ids import Authority
 from node.ledger import peers, streams
+from node.ledger.certificates import LedgerFacts
 from node.ledger.database import Transaction
 from node.ledger.streams import Quarantined
 
@@ -60,21 +62,21 @@ def judge_again(own: OwnAuthority, peer: Authority) -> int:
 def _again(own: OwnAuthority, peer: Authority, item: Quarantined) -> bool:
     assert item.jws is not None
     context = Context(own.clock.now())
-    verdict = judge(own, peer, item.jws, context)
+    verdict = judge_of(own, peer, context).judge(item.jws)
     if verdict.document is None:
         return False
     document, now_s = verdict.document, seconds(context.now)
 
     def act(tx: Transaction) -> bool:
         own.checkpoints.guard(tx)
-        index = streams.received_index(tx, peer, item.doc_id)
+        index = streams.received_indexes(tx, peer, [item.doc_id]).get(item.doc_id)
         accepted = index is None
         if index is None:
-            if verdict.findings(tx, context):
+            if verdict.findings(replace(context, facts=LedgerFacts(tx))):
                 return False
-            index = own.log(tx, document.signed, document.kind, now_s)
+            index = own.log(tx, [document.signed], now_s)
             streams.to_rejudged(tx, peer, item.doc_id, index)
-        streams.release(tx, peer, document.signed.raw)
+        streams.release(tx, peer, [item.doc_id])
         return accepted
 
     return own.ledger.write(act)

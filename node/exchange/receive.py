@@ -5,9 +5,10 @@ then the checkpoint is released, then the receipt leaves. The manifest again fin
 """
 
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any, NamedTuple
 
 from node import base64url, bundle
 from node.authority import OwnAuthority
@@ -16,17 +17,20 @@ from node.config import log_origin
 from node.documents import MAX_TRANSPORT_BYTES, Document, SignedDocument
 from node.domain.context import Context
 from node.domain.kinds import MANIFEST, RECEIPT, SUCCESSION
+from node.domain.runs import runs
 from node.errors import ProblemError, RefusedError
 from node.exchange import peer_log, quarantine, receipt
 from node.exchange.admission import (
     authenticate,
     check_addressed,
     check_known,
+    judge_of,
 )
-from node.exchange.judge import Verdict, judge
+from node.exchange.judge import Verdict, Verdicts
 from node.ids import Authority
 from node.jose.strict import parse
 from node.ledger import entries, peers, streams, succession, transport, witness
+from node.ledger.certificates import LedgerFacts
 from node.ledger.database import Transaction
 from node.ledger.witness import Seen
 from node.log.chain import Place
@@ -48,6 +52,18 @@ class Opened:
 class _Answer:
     receipt: bytes
     checkpoint: str
+
+
+class _Offered(NamedTuple):
+    """A document of a bundle at its place in the stream."""
+
+    position: int
+    doc_id: str
+    verdict: Verdict
+
+    def names(self) -> Iterator[str]:
+        yield self.doc_id
+        yield from self.verdict.names()
 
 
 class Receiver:
@@ -126,22 +142,16 @@ class Receiver:
             raise bundle.malformed(f"expected {MANIFEST.typ} in the first line")
         return authenticate(self._own, untrusted, MANIFEST)
 
-    def _judge(self, manifest: Document, lines: list[bytes], context: Context) -> list[Verdict]:
-        peer = manifest.iss
-        held = self._own.ledger.read(
-            lambda tx: {
-                doc_id
-                for doc_id in manifest.body["documents"]
-                if streams.received_index(tx, peer, doc_id) is not None
-            }
+    def _judge(self, manifest: Document, lines: list[bytes], context: Context) -> Verdicts:
+        own, peer, doc_ids = self._own, manifest.iss, manifest.body["documents"]
+        held = own.ledger.read(lambda tx: streams.received_indexes(tx, peer, doc_ids))
+        known = (doc_id in held for doc_id in doc_ids)
+        return Verdicts(
+            judge_of(own, peer, context), own.crew, list(zip(lines, known, strict=True))
         )
-        return [
-            judge(self._own, peer, line, context, held=doc_id in held)
-            for doc_id, line in zip(manifest.body["documents"], lines, strict=True)
-        ]
 
     def _record(
-        self, tx: Transaction, manifest: Document, verdicts: list[Verdict], context: Context
+        self, tx: Transaction, manifest: Document, verdicts: Verdicts, context: Context
     ) -> _Answer:
         own, peer, body = self._own, manifest.iss, manifest.body
         now_s = seconds(context.now)
@@ -175,10 +185,10 @@ class Receiver:
         transport.keep_receipt(tx, "given", peer, manifest.doc_id, signed.raw, now_s, until_s)
         checkpoint: str = receipt_body["log"]["checkpoint"]
         if results:
-            own.log(tx, signed, RECEIPT.name, now_s)
+            own.log(tx, [signed], now_s)
         return _Answer(signed.raw, checkpoint)
 
-    def _check_log(self, tx: Transaction, manifest: Document, verdicts: list[Verdict]) -> Seen:
+    def _check_log(self, tx: Transaction, manifest: Document, verdicts: Verdicts) -> Seen:
         peer, body = manifest.iss, manifest.body
         blocked = peers.incidents(tx, peer, "log-fork", direction="in")
         shown_by = body["log"]["checkpoint"].partition("\n")[0]
@@ -196,7 +206,7 @@ class Receiver:
         shown = peer_log.check_manifest_log(
             tx, self._own, peer, body["log"],
             heartbeat=not body["documents"],
-            announcing={
+            announcing=lambda: {
                 verdict.document.body["origin"]
                 for verdict in verdicts
                 if verdict.document is not None
@@ -212,13 +222,9 @@ class Receiver:
         stream = body["stream"]
         have = streams.received_place(tx, peer)
         assert have is not None
-        before = Place(stream["first"] - 1, base64url.decode(stream["prev_head"]))
-        claimed = [before]
-        for doc_id in body["documents"]:
-            claimed.append(claimed[-1].then(base64url.decode(doc_id)))
-        for place in claimed:
-            if place.position > have.position:
-                break
+        place = Place(stream["first"] - 1, base64url.decode(stream["prev_head"]))
+        documents = iter(body["documents"])
+        while place.position <= have.position:
             held = streams.received_place(tx, peer, place.position)
             if held is not None and held.head != place.head:
                 raise peer_log.ForkError(
@@ -227,67 +233,61 @@ class Receiver:
                     {"position": place.position, "held": base64url.encode(held.head),
                      "shown": base64url.encode(place.head)},
                 )  # fmt: skip
+            doc_id = next(documents, None)
+            if doc_id is None:
+                break
+            place = place.then(base64url.decode(doc_id))
         return have
 
     def _take(
-        self,
-        tx: Transaction,
-        manifest: Document,
-        verdicts: list[Verdict],
-        context: Context,
-        have: Place,
+        self, tx: Transaction, manifest: Document, verdicts: Verdicts, context: Context, have: Place
     ) -> tuple[list[dict[str, Any]], Place]:
-        results = []
-        fresh: list[tuple[str, int]] = []
-        position = manifest.body["stream"]["first"]
-        offered = zip(manifest.body["documents"], manifest.body["indexes"], verdicts, strict=True)
-        for doc_id, their_index, verdict in offered:
-            if position <= have.position:
-                results.append(self._held_result(tx, manifest.iss, doc_id, position))
-            else:
-                have = have.then(base64url.decode(doc_id))
-                result = self._fresh_result(tx, manifest.iss, doc_id, verdict, have, context)
-                results.append(result)
-                if result["outcome"] == "accepted":
-                    fresh.append((doc_id, their_index))
-            position += 1
-        if fresh and "proofs" not in manifest.body:
-            transport.want_spot_check(tx, manifest.iss, *secrets.choice(fresh))
+        """Record what is new of a bundle; a result for each document, and the last place held."""
+        own, peer, body = self._own, manifest.iss, manifest.body
+        now_s = seconds(context.now)
+        with_facts = replace(context, facts=LedgerFacts(tx))
+        known = streams.received_indexes(tx, peer, body["documents"])
+        held_before, places, results = have.position, [], []
+        accepted: list[str] = []
+
+        def otherwise(one: _Offered) -> dict[str, Any] | None:
+            """The result of a document that is not to be logged: held, duplicate or refused."""
+            if one.position <= held_before:
+                return self._held_result(tx, peer, one, known)
+            if one.verdict.parsed and one.doc_id in known:
+                return receipt.duplicate(one.doc_id, known[one.doc_id])
+            if findings := one.verdict.findings(with_facts):
+                raw = one.verdict.raw
+                quarantine.put(tx, peer, one.position, one.doc_id, raw, findings, now_s)
+                return receipt.rejected(one.doc_id, findings)
+            return None
+
+        offered = map(_Offered, count(body["stream"]["first"]), body["documents"], verdicts)
+        for run in runs(offered, _Offered.names):
+            for one in run:
+                if one.position > held_before:
+                    have = have.then(base64url.decode(one.doc_id))
+                    places.append((have, one.doc_id))
+            told = [(one, otherwise(one)) for one in run]
+            new = [one for one, result in told if result is None]
+            first = own.log(tx, [one.verdict.signed for one in new], now_s)
+            known |= {one.doc_id: index for index, one in enumerate(new, first)}
+            accepted += [one.doc_id for one in new]
+            results += [r or receipt.accepted(one.doc_id, known[one.doc_id]) for one, r in told]
+        streams.receive(tx, peer, places, now_s)
+        streams.release(tx, peer, accepted)  # where an earlier position had them refused
+        if accepted and "proofs" not in body:
+            at = body["documents"].index(secrets.choice(accepted))
+            transport.want_spot_check(tx, peer, body["documents"][at], body["indexes"][at])
         return results, have
 
     def _held_result(
-        self, tx: Transaction, peer: Authority, doc_id: str, position: int
+        self, tx: Transaction, peer: Authority, one: "_Offered", known: Mapping[str, int]
     ) -> dict[str, Any]:
-        kept = streams.quarantined_at(tx, peer, position)
+        kept = streams.quarantined_at(tx, peer, one.position)
         if kept is not None:
-            return receipt.rejected(doc_id, kept.errors)
-        index = streams.received_index(tx, peer, doc_id)
-        assert index is not None, f"position {position} is held, hence accepted or in quarantine"
-        return receipt.duplicate(doc_id, index)
-
-    def _fresh_result(
-        self,
-        tx: Transaction,
-        peer: Authority,
-        doc_id: str,
-        verdict: Verdict,
-        place: Place,
-        context: Context,
-    ) -> dict[str, Any]:
-        now_s = seconds(context.now)
-        index = streams.received_index(tx, peer, doc_id) if verdict.parsed else None
-        if index is not None:
-            streams.receive(tx, peer, place, doc_id, now_s)
-            return receipt.duplicate(doc_id, index)
-        findings = verdict.findings(tx, context)
-        streams.receive(tx, peer, place, doc_id, now_s)
-        if findings:
-            quarantine.put(tx, peer, place.position, doc_id, verdict.raw, findings, now_s)
-            return receipt.rejected(doc_id, findings)
-        assert verdict.document is not None
-        index = self._own.log(tx, verdict.document.signed, verdict.document.kind, now_s)
-        streams.release(tx, peer, verdict.raw)  # where an earlier position had it refused
-        return receipt.accepted(doc_id, index)
+            return receipt.rejected(one.doc_id, kept.errors)
+        return receipt.duplicate(one.doc_id, known[one.doc_id])
 
     def _fork(self, manifest: Document, fork: peer_log.ForkError) -> ProblemError:
         """Keep the evidence, and state the fork under this authority's signature (rule 5)."""

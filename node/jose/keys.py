@@ -4,6 +4,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -91,6 +92,9 @@ class KeySet:
         fit = [k for k in self.keys.values() if k.role == role and k.revoked_at is None]
         return sorted(fit, key=lambda k: k.not_before or 0)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _kept, (strict_json.dumps(self.as_json()),)  # OpenSSL's keys cannot be pickled
+
     def as_json(self) -> dict[str, Any]:
         """The set as it is published (RFC 7517)."""
         return {"kp_authority": self.authority, "keys": [dict(k.jwk) for k in self.keys.values()]}
@@ -127,6 +131,10 @@ def read_key_set(raw: bytes) -> KeySet:
     """
     if len(raw) > MAX_KEY_SET_BYTES:
         raise _bad(f"expected at most {MAX_KEY_SET_BYTES} bytes, got {len(raw)}")
+    return _key_set(raw)
+
+
+def _key_set(raw: bytes) -> KeySet:
     try:
         parsed = strict_json.loads(raw)
     except ValueError as error:
@@ -146,6 +154,11 @@ def read_key_set(raw: bytes) -> KeySet:
     if missing:
         raise _bad(f"no key with role {', '.join(missing)}")
     return KeySet(Authority(authority), keys)
+
+
+@lru_cache(maxsize=256)
+def _kept(raw: bytes) -> KeySet:
+    return _key_set(raw)
 
 
 def read_public_key(jwk: Mapping[str, Any]) -> Ed25519PublicKey | EllipticCurvePublicKey:

@@ -1,6 +1,7 @@
 """The audit trail: every write by a person."""
 
 import getpass
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -24,9 +25,18 @@ def note(
     officer: str | None = None,
 ) -> None:  # fmt: skip
     """Write an act into the trail, in the transaction of the act itself."""
-    tx.execute(
+    note_each(tx, at_s, verb, [subject], office, officer)
+
+
+def note_each(
+    tx: Transaction, at_s: int, verb: str, subjects: Iterable[str], office: str | None,
+    officer: str | None,
+) -> None:  # fmt: skip
+    """As `note`, for an act on several subjects."""
+    account = _account()
+    tx.executemany(
         "INSERT INTO acts (at, verb, subject, office, officer, account) VALUES (?, ?, ?, ?, ?, ?)",
-        (at_s, verb, subject, office, officer, _account()),
+        [(at_s, verb, subject, office, officer, account) for subject in subjects],
     )
 
 

@@ -1,12 +1,16 @@
 """`ledger verify`: every document, entry, node, checkpoint and head, from the bytes up."""
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from node import base64url
+from node.crew import Crew
 from node.documents import MAX_TRANSPORT_BYTES
 from node.domain.kinds import KINDS
 from node.errors import RefusedError
+from node.ids import Authority
 from node.jose.strict import doc_digest, parse
 from node.jose.verify import KeyRing, verify
 from node.ledger import entries
@@ -18,6 +22,12 @@ from node.log.chain import START, Place
 from node.log.note import Checkpoint, NoteError
 
 MAX_PROBLEMS = 100
+
+LOT = 64
+"""Documents checked in one go: some fifteen milliseconds of work."""
+
+LOTS_AHEAD = 32
+"""So many may wait, so that memory stays flat."""
 
 Progress = Callable[[int, int], None]
 """Called with entries done and entries in all."""
@@ -46,7 +56,11 @@ class Audit:
 
 
 def audit(
-    tx: Transaction, keeper: CheckpointKeeper, ring: KeyRing, progress: Progress | None = None
+    tx: Transaction,
+    keeper: CheckpointKeeper,
+    ring: KeyRing,
+    crew: Crew,
+    progress: Progress | None = None,
 ) -> Audit:
     """Verify the whole ledger on one consistent view of it.
 
@@ -59,63 +73,135 @@ def audit(
         tx: A reading transaction.
         keeper: Of this log.
         ring: Own and pinned public keys.
+        crew: Helps with the documents.
         progress: Called now and then.
     """
     result, size = Audit(), entries.size(tx)
-    get = entries.node_getter(tx)
-    edge: dict[tuple[int, int], bytes] = {}
+    documents = _Documents(result, ring, crew)
+    edge, nodes = tree.Edge(), _Nodes(tx)
     checkpoints = {point.size: point for point in all_checkpoints(tx)}
     _check_checkpoint(result, keeper, checkpoints, 0, tree.EMPTY_ROOT)
     for expected, entry in enumerate(entries.walk(tx)):
         if entry.index != expected:
             result.wrong(f"entry {expected} is missing")
             break
-        _check_document(result, keeper.origin, ring, entry)
-        for level, index, value in tree.appended(expected, entry.leaf, lambda *at: edge[at]):
-            edge[level, index] = value
-            _check_node(result, get, level, index, value)
-        result.size = expected + 1
-        if result.size in checkpoints:
-            root = tree.root(result.size, lambda *at: edge[at])
-            _check_checkpoint(result, keeper, checkpoints, result.size, root)
+        if entry.leaf != tree.entry_leaf(keeper.origin, base64url.decode(entry.doc_id)):
+            result.wrong(f"{_name(entry)}: the leaf is not that of the document")
+        documents.check(entry)
+        for level, index, value in edge.append(entry.leaf):
+            if not nodes.have(level, index, value):
+                result.wrong(f"node {level}/{index} of the tree is missing or changed")
+        if edge.size in checkpoints:
+            _check_checkpoint(result, keeper, checkpoints, edge.size, edge.root())
         if progress is not None and expected % 500 == 0:
             progress(expected, size)
-        _forget_inner(edge, expected + 1)
-    result.root = tree.root(result.size, lambda *at: edge[at])
+    documents.finish()
+    result.size, result.root = edge.size, edge.root()
     for beyond in sorted(size_ for size_ in checkpoints if size_ > result.size):
         result.wrong(f"checkpoint of size {beyond} is beyond the log's {result.size} entries")
     _check_streams(tx, result)
     return result
 
 
-def _check_document(result: Audit, origin: str, ring: KeyRing, entry: Entry) -> None:
-    name = f"entry {entry.index} ({entry.doc_id})"
-    if entry.leaf != tree.entry_leaf(origin, base64url.decode(entry.doc_id)):
-        result.wrong(f"{name}: the leaf is not that of the document")
-    if entry.jws is None:
-        result.erased += 1
-        return
-    if base64url.encode(doc_digest(entry.jws)) != entry.doc_id:
-        result.wrong(f"{name}: the stored bytes are not the document that was logged")
-        return
+class _Documents:
+    """Checks the documents of entries, many at a time."""
+
+    def __init__(self, result: Audit, ring: KeyRing, crew: Crew) -> None:
+        self._result = result
+        self._ring = ring
+        self._crew = crew
+        self._lot: list[Entry] = []
+        self._waits: deque[Callable[[], list[str | None]]] = deque()
+
+    def check(self, entry: Entry) -> None:
+        if entry.jws is None:
+            self._result.erased += 1
+        elif entry.iss in self._ring:
+            self._lot.append(entry)
+        elif (wrong := _check_bytes(entry)) is not None:
+            self._result.wrong(wrong)
+        else:
+            self._result.without_key += 1
+        if len(self._lot) == LOT:
+            self._begin()
+        while len(self._waits) > LOTS_AHEAD:
+            self._take()
+
+    def finish(self) -> None:
+        self._begin()
+        while self._waits:
+            self._take()
+
+    def _begin(self) -> None:
+        issuers = {Authority(entry.iss) for entry in self._lot}
+        ring = {issuer: self._ring[issuer] for issuer in issuers}
+        self._waits.append(self._crew.start(partial(_check_lot, ring), self._lot))
+        self._lot = []
+
+    def _take(self) -> None:
+        for wrong in self._waits.popleft()():
+            if wrong is None:
+                self._result.signatures += 1
+            else:
+                self._result.wrong(wrong)
+
+
+def _check_lot(ring: KeyRing, lot: Sequence[Entry]) -> list[str | None]:
+    return [_check_document(ring, entry) for entry in lot]
+
+
+def _check_document(ring: KeyRing, entry: Entry) -> str | None:
+    """What is wrong with a document, or None."""
+    assert entry.jws is not None
+    if wrong := _check_bytes(entry):
+        return wrong
     try:
         untrusted = parse(entry.jws, MAX_TRANSPORT_BYTES)
-        if untrusted.claimed_issuer not in ring:
-            result.without_key += 1
-            return
-        verify(untrusted, ring, KINDS[untrusted.typ].role, already_logged=True)
-        result.signatures += 1
+        signed = verify(untrusted, ring, KINDS[untrusted.typ].role, already_logged=True)
     except (RefusedError, KeyError) as error:
-        result.wrong(f"{name}: {error}")
+        return f"{_name(entry)}: {error}"
+    if (signed.typ, signed.iss, signed.claims["iat"]) != (entry.typ, entry.iss, entry.iat):
+        return f"{_name(entry)}: kind, issuer or time beside it are not those of the document"
+    return None
 
 
-def _check_node(result: Audit, get: tree.GetNode, level: int, index: int, value: bytes) -> None:
-    try:
-        stored = get(level, index)
-    except LookupError:
-        stored = b""
-    if stored != value:
-        result.wrong(f"node {level}/{index} of the tree is missing or changed")
+def _check_bytes(entry: Entry) -> str | None:
+    assert entry.jws is not None
+    if base64url.encode(doc_digest(entry.jws)) != entry.doc_id:
+        return f"{_name(entry)}: the stored bytes are not the document that was logged"
+    return None
+
+
+def _name(entry: Entry) -> str:
+    return f"entry {entry.index} ({entry.doc_id})"
+
+
+class _Nodes:
+    """The stored nodes, read level by level beside the tree that grows."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+        self._levels: dict[int, Iterator[tuple[int, bytes]]] = {}
+        self._next: dict[int, tuple[int, bytes] | None] = {}
+
+    def have(self, level: int, index: int, value: bytes) -> bool:
+        """Whether a node is stored with this hash; asked in the order of each level."""
+        if level not in self._levels:
+            self._levels[level] = self._rows(level)
+            self._next[level] = next(self._levels[level], None)
+        row = self._next[level]
+        while row is not None and row[0] <= index:
+            self._next[level] = next(self._levels[level], None)
+            if row[0] == index:
+                return row[1] == value
+            row = self._next[level]
+        return False
+
+    def _rows(self, level: int) -> Iterator[tuple[int, bytes]]:
+        rows = self._tx.execute(
+            "SELECT idx, hash FROM nodes WHERE level = ? ORDER BY idx", (level,)
+        )
+        return ((index, bytes(value)) for index, value in rows)
 
 
 def _check_checkpoint(
@@ -135,14 +221,6 @@ def _check_checkpoint(
         return
     if (signed.size, signed.root, point.root) != (size, root, root):
         result.wrong(f"checkpoint of size {size} is not that of the entries")
-
-
-def _forget_inner(edge: dict[tuple[int, int], bytes], size: int) -> None:
-    """Keep only the roots of complete subtrees at the right edge, so memory stays flat."""
-    if size % 1024 == 0:
-        keep = {(level, (size >> level) - 1) for level in range(64) if (size >> level) % 2}
-        for at in [at for at in edge if at not in keep]:
-            del edge[at]
 
 
 def _check_streams(tx: Transaction, result: Audit) -> None:

@@ -6,11 +6,11 @@ certificate is read beside it and changes no stored state.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from itertools import islice
-from typing import Any
+from itertools import groupby, islice
+from typing import Any, NamedTuple
 
 from node import base64url
 from node.domain import states
@@ -156,40 +156,59 @@ def held(tx: Transaction, certificate: Certificate) -> HeldCertificate:
     )
 
 
-def enter(
-    tx: Transaction, kind: str, doc_id: str, claims: Mapping[str, Any], index: int, own: str
-) -> None:
-    """Bring the read models up to a document that has just entered the log.
+class Logged(NamedTuple):
+    """A document that has just entered the log: its kind, doc id, payload and index."""
+
+    kind: str
+    doc_id: str
+    claims: Mapping[str, Any]
+    entry: int
+
+
+def enter(tx: Transaction, logged: Iterable[Logged], own: str) -> None:
+    """Bring the read models up to documents, in the order of their entries.
 
     Args:
-        tx: The transaction of the entry.
-        kind: The document's kind.
-        doc_id: Its identity.
-        claims: Its payload.
-        index: Its entry.
+        tx: The transaction of the entries.
+        logged: The documents.
         own: This node's authority.
     """
-    if kind == CERTIFICATE.name:
-        iss, aud, number = claims["iss"], claims["aud"][0], claims["body"]["number"]
+    for are_certificates, group in groupby(logged, lambda one: one.kind == CERTIFICATE.name):
+        if are_certificates:
+            _enter_certificates(tx, list(group), own)
+        else:
+            for one in group:
+                _enter(tx, one)
+
+
+def _enter_certificates(tx: Transaction, logged: list[Logged], own: str) -> None:
+    numbers = [one.claims["body"]["number"] for one in logged]
+    issued = [n for n, one in zip(numbers, logged, strict=True) if one.claims["iss"] == own]
+    presented = papers.presented(tx, set(numbers) - set(issued))
+    drafts.issued(tx, issued)
+    rows = []
+    for number, one in zip(numbers, logged, strict=True):
+        iss, aud = one.claims["iss"], one.claims["aud"][0]
         side, peer = (EXPORTER, aud) if iss == own else (IMPORTER, iss)
-        first = states.FIRST[side]
-        if side == EXPORTER:
-            drafts.issued(tx, number)
-        elif papers.record_of(tx, number):
-            first = PRESENTED
-        tx.execute(
-            "INSERT INTO certificates (participant, number, doc_id, side, peer, state) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
-            (participant_of(iss), number, doc_id, side, peer, first),
-        )
-    elif kind == RECORD.name and not claims.get("re"):
+        state = PRESENTED if number in presented else states.FIRST[side]
+        rows.append((participant_of(iss), number, one.doc_id, side, peer, state))
+    tx.executemany(
+        "INSERT INTO certificates (participant, number, doc_id, side, peer, state) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
+        rows,
+    )
+
+
+def _enter(tx: Transaction, logged: Logged) -> None:
+    kind, doc_id, claims, entry = logged
+    if kind == RECORD.name and not claims.get("re"):
         body = claims["body"]
         if body["act"] == "sources":
             _use_sources(tx, body)
         elif not drafts.enter(tx, doc_id, body):
             papers.enter(tx, doc_id, body)
     elif claims.get("re"):
-        _apply(tx, claims["re"][0], states.event_of(kind, claims["body"]), doc_id, index)
+        _apply(tx, claims["re"][0], states.event_of(kind, claims["body"]), doc_id, entry)
 
 
 def forget(tx: Transaction) -> None:

@@ -1,8 +1,9 @@
 """The database file: one writer thread, readers, transactions that decide and write at once."""
 
+import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +20,9 @@ Transaction = sqlite3.Connection
 
 SAFE_VERSION = (3, 51, 3)
 """Older SQLite can corrupt a WAL database when one connection checkpoints while another commits."""
+
+EACH = "(SELECT value FROM json_each(?))"
+"""A set of values as one parameter, made by `each`: ``WHERE doc_id IN {EACH}``."""
 
 BUSY_TIMEOUT_S = 30
 """How long a writer waits for another process (a command beside `serve`)."""
@@ -136,6 +140,11 @@ class Ledger:
     def _data_version(self) -> int:
         (version,) = self._connection().execute("PRAGMA data_version").fetchone()
         return int(version)
+
+
+def each(values: Iterable[str]) -> str:
+    """The parameter of `EACH`."""
+    return json.dumps(list(values), ensure_ascii=False)
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:

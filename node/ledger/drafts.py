@@ -1,6 +1,6 @@
 """Drafts: numbers reserved before anything is issued, and what became of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ from node import base64url, strict_json
 from node.domain import states
 from node.domain.states import DRAFTING
 from node.ledger import entries
-from node.ledger.database import Transaction
+from node.ledger.database import EACH, Transaction, each
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,11 @@ def enter(tx: Transaction, doc_id: str, body: Mapping[str, Any]) -> bool:
     return True
 
 
-def issued(tx: Transaction, number: str) -> None:
-    """A certificate with this number has entered the log, with or without a draft."""
-    _change(tx, number, "certificate")
+def issued(tx: Transaction, numbers: Iterable[str]) -> None:
+    """Certificates with these numbers have entered the log, with or without a draft."""
+    drafted = tx.execute(f"SELECT number FROM drafts WHERE number IN {EACH}", (each(numbers),))
+    for row in drafted.fetchall():
+        _change(tx, row["number"], "certificate")
 
 
 def _change(tx: Transaction, number: str, event: str) -> None:

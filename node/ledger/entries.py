@@ -1,7 +1,7 @@
 """The log: documents, entries and the nodes of the tree. Append only."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,32 +38,35 @@ def belong_to(tx: Transaction, origin: str) -> str:
     return str(kept)
 
 
-def append(tx: Transaction, signed: SignedDocument, origin: str, at_s: int) -> int:
-    """Add a document to the log of `origin`; returns its index.
+def append(tx: Transaction, signed: Sequence[SignedDocument], origin: str, at_s: int) -> int:
+    """Add documents to the log of `origin`, in order; returns the index of the first.
 
-    Document, entry and tree nodes go into the caller's transaction. The tree's edge is read here,
-    so several processes may append.
+    Documents, entries and tree nodes go into the caller's transaction. The tree's edge is read
+    here, so several processes may append.
     """
-    index = size(tx)
-    leaf = tree.entry_leaf(origin, signed.digest)
-    tx.execute(
-        "INSERT INTO documents (doc_id, typ, iss, iat, jws) VALUES (?, ?, ?, ?, ?)",
-        (signed.doc_id, signed.typ, signed.iss, signed.claims["iat"], signed.raw),
-    )
-    place(tx, index, signed.doc_id, leaf, at_s)
-    return index
-
-
-def place(tx: Transaction, index: int, doc_id: str, leaf: bytes, at_s: int) -> None:
-    """Add an entry and its tree nodes; the document is there."""
-    tx.execute(
-        "INSERT INTO entries (idx, doc_id, leaf, recorded_at) VALUES (?, ?, ?, ?)",
-        (index, doc_id, leaf, at_s),
-    )
     tx.executemany(
-        "INSERT INTO nodes (level, idx, hash) VALUES (?, ?, ?)",
-        tree.appended(index, leaf, node_getter(tx)),
+        "INSERT INTO documents (doc_id, typ, iss, iat, jws) VALUES (?, ?, ?, ?, ?)",
+        [(one.doc_id, one.typ, one.iss, one.claims["iat"], one.raw) for one in signed],
     )
+    leaves = [(one.doc_id, tree.entry_leaf(origin, one.digest), at_s) for one in signed]
+    return place(tx, leaves)
+
+
+def place(tx: Transaction, leaves: Sequence[tuple[str, bytes, int]]) -> int:
+    """Add entries (doc id, leaf, second) and their tree nodes; the documents are there.
+
+    Returns:
+        The index of the first.
+    """
+    first = size(tx)
+    edge = tree.Edge(first, node_getter(tx))
+    nodes = [node for _, leaf, _ in leaves for node in edge.append(leaf)]
+    tx.executemany(
+        "INSERT INTO entries (idx, doc_id, leaf, recorded_at) VALUES (?, ?, ?, ?)",
+        [(index, *entry) for index, entry in enumerate(leaves, first)],
+    )
+    tx.executemany("INSERT INTO nodes (level, idx, hash) VALUES (?, ?, ?)", nodes)
+    return first
 
 
 def size(tx: Transaction) -> int:

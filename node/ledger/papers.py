@@ -1,10 +1,10 @@
 """Certificates that came on paper only: presented here before, or without, their document."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from node.ledger.database import Transaction
+from node.ledger.database import EACH, Transaction, each
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,12 @@ def enter(tx: Transaction, doc_id: str, body: Mapping[str, Any]) -> None:
             "INSERT INTO papers (number, authority, doc_id) VALUES (?, ?, ?)",
             (body["number"], body["from"], doc_id),
         )
+
+
+def presented(tx: Transaction, numbers: Iterable[str]) -> set[str]:
+    """Those numbers whose certificates were presented on paper."""
+    rows = tx.execute(f"SELECT number FROM papers WHERE number IN {EACH}", (each(numbers),))
+    return {row["number"] for row in rows}
 
 
 def record_of(tx: Transaction, number: str) -> str | None:

@@ -4,6 +4,7 @@ from node import base64url
 from node.domain.kinds import KINDS
 from node.jose.strict import doc_digest
 from node.ledger import certificates, drafts, entries, papers, streams
+from node.ledger.certificates import Logged
 from node.ledger.database import Transaction
 
 
@@ -24,7 +25,7 @@ def rebuild(tx: Transaction, own: str) -> int:
         kind = KINDS[entry.typ]
         if entry.jws is not None and kind.speaker:
             claims = entries.claims(entry.jws)
-            certificates.enter(tx, kind.name, entry.doc_id, claims, entry.index, own)
+            certificates.enter(tx, [Logged(kind.name, entry.doc_id, claims, entry.index)], own)
             count += 1
     held = tx.execute(
         "SELECT peer, jws, at FROM receipts WHERE direction = 'held' ORDER BY at, rowid"

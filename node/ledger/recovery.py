@@ -59,8 +59,7 @@ def take_place(tx: Transaction, peer: str, theirs: Place, at_s: int) -> bool:
         return used.rowcount > 0
     unsure = streams.waiting_ids(tx, peer, state.acknowledged)
     streams.continue_at(tx, peer, state.acknowledged, theirs, at_s)
-    for doc_id in unsure:
-        streams.enqueue(tx, peer, doc_id, at_s)
+    streams.enqueue(tx, peer, unsure, at_s)
     # It has refused what it was shown of this log, if it was shown any.
     peers.update(
         tx, peer, acknowledged=theirs.position, in_flight=None, proven_size=0, shown_size=0

@@ -1,14 +1,14 @@
 """The two streams of each pair: positions and heads, sent and received (protocol section 3)."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from node import base64url
 from node.domain.kinds import KINDS
 from node.errors import Finding
-from node.ledger.database import Transaction
+from node.ledger.database import EACH, Transaction, each
 from node.ledger.migrations import append_only
 from node.log.chain import START, Place
 
@@ -70,16 +70,18 @@ def continue_at(tx: Transaction, peer: str, after: int, place: Place, at_s: int)
     )
 
 
-def enqueue(tx: Transaction, peer: str, doc_id: str, at_s: int) -> int:
-    """Put a document of the log at the next position of the stream to a peer."""
-    last = sent_place(tx, peer)
-    assert last is not None
-    place = last.then(base64url.decode(doc_id))
-    tx.execute(
+def enqueue(tx: Transaction, peer: str, doc_ids: Iterable[str], at_s: int) -> None:
+    """Put documents of the log at the next positions of the stream to a peer."""
+    place = sent_place(tx, peer)
+    assert place is not None
+    rows = []
+    for doc_id in doc_ids:
+        place = place.then(base64url.decode(doc_id))
+        rows.append((peer, place.position, doc_id, place.head, at_s))
+    tx.executemany(
         "INSERT INTO stream_out (peer, position, doc_id, head, queued_at) VALUES (?, ?, ?, ?, ?)",
-        (peer, place.position, doc_id, place.head, at_s),
+        rows,
     )
-    return place.position
 
 
 def waiting(tx: Transaction, peer: str, after: int, limit: int) -> list[Waiting]:
@@ -110,23 +112,24 @@ def oldest_waiting_s(tx: Transaction, peer: str, after: int) -> int | None:
     return None if row is None else int(row["queued_at"])
 
 
-def receive(tx: Transaction, peer: str, place: Place, doc_id: str, at_s: int) -> None:
-    """Note that a document holds a position of the stream from a peer, whatever its outcome."""
-    tx.execute(
+def receive(tx: Transaction, peer: str, held: Iterable[tuple[Place, str]], at_s: int) -> None:
+    """Note which documents hold positions of the stream from a peer, whatever their outcome."""
+    tx.executemany(
         "INSERT INTO stream_in (peer, position, doc_id, head, received_at) VALUES (?, ?, ?, ?, ?)",
-        (peer, place.position, doc_id, place.head, at_s),
+        [(peer, place.position, doc_id, place.head, at_s) for place, doc_id in held],
     )
 
 
-def received_index(tx: Transaction, peer: str, doc_id: str) -> int | None:
-    """The log index of a document accepted from this peer, or None (duplicate within the pair)."""
-    row = tx.execute(
-        "SELECT e.idx, d.typ FROM stream_in s JOIN entries e USING (doc_id) "
-        "JOIN documents d USING (doc_id) WHERE s.doc_id = ? AND s.peer = ? AND d.iss = s.peer LIMIT 1",
-        (doc_id, peer),
-    ).fetchone()
+def received_indexes(tx: Transaction, peer: str, doc_ids: Iterable[str]) -> dict[str, int]:
+    """The log indexes of those documents that were accepted from this peer (duplicates)."""
+    rows = tx.execute(
+        "SELECT s.doc_id, e.idx, d.typ FROM stream_in s JOIN entries e USING (doc_id) "
+        f"JOIN documents d USING (doc_id) WHERE s.doc_id IN {EACH} AND s.peer = ? "
+        "AND d.iss = s.peer",
+        (each(doc_ids), peer),
+    )
     # The log also holds the peer's receipts, and what it was sent; a peer may send those, too.
-    return int(row["idx"]) if row is not None and KINDS[row["typ"]].travels else None
+    return {row["doc_id"]: row["idx"] for row in rows if KINDS[row["typ"]].travels}
 
 
 def known_to(tx: Transaction, peer: str, index: int) -> bool:
@@ -244,9 +247,13 @@ def _quarantined(row: Any) -> Quarantined:
     return Quarantined(position, doc_id, size_bytes, kept, json.loads(errors), judged_at)
 
 
-def release(tx: Transaction, peer: str, raw: bytes) -> None:
-    """A document in quarantine was accepted after all, wherever in the stream it stands."""
-    tx.execute("DELETE FROM quarantine WHERE peer = ? AND jws = ?", (peer, raw))
+def release(tx: Transaction, peer: str, doc_ids: Iterable[str]) -> None:
+    """Documents were accepted; where the very same bytes are in quarantine, they are not any more."""
+    tx.execute(
+        f"DELETE FROM quarantine WHERE peer = ? AND doc_id IN {EACH} "
+        "AND jws = (SELECT jws FROM documents d WHERE d.doc_id = quarantine.doc_id)",
+        (peer, each(doc_ids)),
+    )
 
 
 def to_rejudged(tx: Transaction, peer: str, doc_id: str, index: int) -> None:

@@ -74,10 +74,12 @@ def succeed(
         append_only(tx, f"{table}_of_log_{before}")
         tx.execute(created)
         append_only(tx, table)
-    rows = tx.execute(f"SELECT idx, doc_id, recorded_at FROM entries_of_log_{before} ORDER BY idx")
-    for index, doc_id, recorded_at in rows.fetchall():
-        leaf = tree.entry_leaf(origin, base64url.decode(doc_id))
-        entries.place(tx, index, doc_id, leaf, recorded_at)
+    rows = tx.execute(f"SELECT doc_id, recorded_at FROM entries_of_log_{before} ORDER BY idx")
+    leaves = [
+        (doc_id, tree.entry_leaf(origin, base64url.decode(doc_id)), recorded_at)
+        for doc_id, recorded_at in rows
+    ]
+    entries.place(tx, leaves)
     tx.execute(
         "INSERT INTO logs (number, predecessor, because, began_at) VALUES (?, ?, ?, ?)",
         (new, predecessor, because, at_s),

@@ -34,20 +34,45 @@ def entry_leaf(origin: str, digest: bytes) -> bytes:
     return leaf_hash(hashlib.sha256(origin.encode() + b"\x0a" + digest).digest())
 
 
-def appended(size: int, leaf: bytes, get: GetNode) -> list[tuple[int, int, bytes]]:
-    """The nodes that become complete when a leaf is added to a tree of `size` leaves."""
-    level, index, value = 0, size, leaf
-    complete = [(level, index, value)]
-    while index % 2:
-        value = node_hash(get(level, index - 1), value)
-        level, index = level + 1, index // 2
-        complete.append((level, index, value))
-    return complete
+class Edge:
+    """The right edge of a tree that grows: the roots of its complete subtrees, largest first."""
+
+    def __init__(self, size: int = 0, get: GetNode | None = None) -> None:
+        """The edge of a stored tree of `size` leaves; of an empty one by default."""
+        self.size = size
+        self._roots: list[bytes] = []
+        start = 0
+        while start < size:
+            assert get is not None
+            level = (size - start).bit_length() - 1
+            self._roots.append(get(level, start >> level))
+            start += 1 << level
+
+    def append(self, leaf: bytes) -> list[tuple[int, int, bytes]]:
+        """Add a leaf; returns the nodes (level, index, hash) that became complete."""
+        level, index, value = 0, self.size, leaf
+        complete = [(level, index, value)]
+        while index % 2:
+            value = node_hash(self._roots.pop(), value)
+            level, index = level + 1, index // 2
+            complete.append((level, index, value))
+        self._roots.append(value)
+        self.size += 1
+        return complete
+
+    def root(self) -> bytes:
+        """Root of the tree as it stands."""
+        if not self._roots:
+            return EMPTY_ROOT
+        value = self._roots[-1]
+        for left in reversed(self._roots[:-1]):
+            value = node_hash(left, value)
+        return value
 
 
 def root(size: int, get: GetNode) -> bytes:
     """Root of the first `size` leaves."""
-    return _range_root(0, size, get) if size else EMPTY_ROOT
+    return Edge(size, get).root()
 
 
 def inclusion(index: int, size: int, get: GetNode) -> list[bytes]:

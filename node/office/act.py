@@ -140,7 +140,7 @@ def _one(
         raise RefusedError(findings, index=index, number=number)
     signed = own.seal(kind, claims)
     put = own.log if kind is RECORD else own.publish
-    put(tx, signed, kind.name, draft.iat)
+    put(tx, [signed], draft.iat)
     acts.note(tx, draft.iat, verb, number, officer.office, officer.officer)
     after = certificates.by_doc_id(tx, held.doc_id)
     assert after is not None

@@ -39,7 +39,7 @@ def draft(own: OwnAuthority, shipments: Sequence[Any], officer: Officer) -> list
         number = str(shipment["number"])
         text = base64url.encode(strict_json.dumps(shipment))
         body = {"act": "draft", "number": number, "shipment": text, "by": by}
-        own.log(tx, own.sign(RECORD, [own.name], body, iat=now_s), RECORD.name, now_s)
+        own.log(tx, [own.sign(RECORD, [own.name], body, iat=now_s)], now_s)
         acts.note(tx, now_s, "draft", number, officer.office, officer.officer)
         return number
 
@@ -98,7 +98,7 @@ def _record(
         claims = own.claims([own.name], body, iat=now_s)
         if findings := check_payload("record.v1", claims):
             raise RefusedError(findings, number=number)
-        own.log(tx, own.seal(RECORD, claims), RECORD.name, now_s)
+        own.log(tx, [own.seal(RECORD, claims)], now_s)
         acts.note(tx, now_s, act, number, officer.office, officer.officer)
         return number
 

@@ -106,7 +106,7 @@ def _unattached(
         if findings := check_payload("record.v1", claims) or refuse_if(tx, day):
             raise RefusedError(findings, number=number)
         signed = own.seal(RECORD, claims)
-        own.log(tx, signed, RECORD.name, now_s)
+        own.log(tx, [signed], now_s)
         acts.note(tx, now_s, act, number, officer.office, officer.officer)
         return signed.doc_id
 

@@ -2,10 +2,11 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from itertools import count
 from typing import Any, TypeVar
 
 from node import base64url, strict_json
@@ -16,6 +17,7 @@ from node.domain.context import Context
 from node.domain.judgement import PASSED, judge_content, judge_with_ledger
 from node.domain.kinds import CERTIFICATE, RECORD
 from node.domain.profiles import profile
+from node.domain.runs import runs
 from node.errors import Finding, RefusedError, RefusedShipmentsError, finding
 from node.ids import Authority, participant_of
 from node.ledger import acts, drafts
@@ -97,13 +99,17 @@ def reserve(
     prepared = _prepare(own, shipments, named, context)
 
     def write(tx: Transaction) -> list[str]:
-        def one(at: int, item: _Prepared) -> str:
-            if held := drafts.by_number(tx, item.draft.body["number"]):
-                detail = f"{held.number} is reserved by a draft that is {held.state}"
-                raise _placed([finding("KP-N-001", "/number", detail)], at, shipments[at])
-            return record(tx, shipments[at], by, named.iat)
+        def unreserved(item: _Prepared) -> list[Finding]:
+            held = drafts.by_number(tx, item.draft.body["number"])
+            if held is None:
+                return []
+            detail = f"{held.number} is reserved by a draft that is {held.state}"
+            return [finding("KP-N-001", "/number", detail)]
 
-        return _each(tx, own, prepared, context, one)
+        def act(run: Sequence[_Prepared]) -> list[str]:
+            return [record(tx, item.shipment, by, named.iat) for item in run]
+
+        return _each(tx, own, prepared, context, unreserved, act)
 
     return own.ledger.write(write)
 
@@ -123,6 +129,11 @@ class _Prepared:
     draft: Draft
     sources: Sequence[Mapping[str, Any]]
     disclosure: str
+
+    def names(self) -> Iterator[str]:
+        """The numbers whose certificates it bears on."""
+        yield self.draft.body["number"]
+        yield from (source["number"] for source in self.sources)
 
 
 def _prepare(
@@ -218,12 +229,11 @@ def _record(
     context: Context,
     officer: Officer,
 ) -> list[Issued]:
-    def one(at: int, item: _Prepared) -> Issued:
-        if findings := _of_draft(tx, own, item, officer):
-            raise _placed(findings, at, item.draft.body)
-        return _sign(tx, own, item, officer)
-
-    return _each(tx, own, prepared, context, one)
+    return _each(
+        tx, own, prepared, context,
+        lambda item: _of_draft(tx, own, item, officer),
+        lambda run: _sign(tx, own, run, officer),
+    )  # fmt: skip
 
 
 def _each(
@@ -231,24 +241,24 @@ def _each(
     own: OwnAuthority,
     prepared: Sequence[_Prepared],
     context: Context,
-    one: Callable[[int, _Prepared], T],
+    check: Callable[[_Prepared], list[Finding]],
+    act: Callable[[Sequence[_Prepared]], list[T]],
 ) -> list[T]:
-    """Do one thing to each shipment that the ledger allows; all or nothing."""
+    """Do something to all shipments if the ledger allows each; all or nothing."""
     own.checkpoints.guard(tx)
     with_facts = replace(context, facts=LedgerFacts(tx))
     done: list[T] = []
     refusals: list[RefusedError] = []
-    for index, item in enumerate(prepared):
-        findings = judge_with_ledger(item.draft, with_facts, PASSED).findings or _exceeded(
-            item.sources, with_facts
-        )
-        if findings:
-            refusals.append(_placed(findings, index, item.draft.body))
-        elif not refusals:
-            try:
-                done.append(one(index, item))
-            except RefusedError as refusal:
-                refusals.append(refusal)
+    indexes = count()
+    for run in runs(prepared, _Prepared.names):
+        for item, index in zip(run, indexes, strict=False):
+            findings = judge_with_ledger(item.draft, with_facts, PASSED).findings or (
+                _exceeded(item.sources, with_facts) or check(item)
+            )
+            if findings:
+                refusals.append(_placed(findings, index, item.draft.body))
+        if not refusals:
+            done += act(run)
     if refusals:
         raise RefusedShipmentsError(refusals)
     return done
@@ -293,16 +303,26 @@ def _exceeded(sources: Sequence[Mapping[str, Any]], context: Context) -> list[Fi
     return found
 
 
-def _sign(tx: Transaction, own: OwnAuthority, item: _Prepared, officer: Officer) -> Issued:
-    draft, number = item.draft, item.draft.body["number"]
-    if item.disclosure:
-        act = {"act": "sources", "number": number, "disclosure": item.disclosure}
-        record = own.sign(RECORD, [own.name], act, iat=draft.iat)
-        own.log(tx, record, RECORD.name, draft.iat)
-    signed = own.sign(CERTIFICATE, draft.aud, draft.body, iat=draft.iat)
-    own.publish(tx, signed, CERTIFICATE.name, draft.iat)
-    acts.note(tx, draft.iat, "issue", number, officer.office, officer.officer)
-    return Issued(number, signed.doc_id, draft.aud[0])
+def _sign(
+    tx: Transaction, own: OwnAuthority, run: Sequence[_Prepared], officer: Officer
+) -> list[Issued]:
+    at_s = run[0].draft.iat
+    disclosed = [item for item in run if item.disclosure]
+    own.log(tx, [own.sign(RECORD, [own.name], _use(item), iat=at_s) for item in disclosed], at_s)
+    signed = [own.sign(CERTIFICATE, i.draft.aud, i.draft.body, iat=at_s) for i in run]
+    own.publish(tx, signed, at_s)
+    numbers = [item.draft.body["number"] for item in run]
+    acts.note_each(tx, at_s, "issue", numbers, officer.office, officer.officer)
+    return [
+        Issued(number, one.doc_id, item.draft.aud[0])
+        for number, one, item in zip(numbers, signed, run, strict=True)
+    ]
+
+
+def _use(item: _Prepared) -> dict[str, Any]:
+    """The record of what a re-export took from which certificates."""
+    number = item.draft.body["number"]
+    return {"act": "sources", "number": number, "disclosure": item.disclosure}
 
 
 def _placed(findings: Sequence[Finding], index: int, shipment: Any) -> RefusedError:

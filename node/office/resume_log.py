@@ -103,7 +103,7 @@ def _resume(
         if findings := check_payload(f"{SUCCESSION.name}.v1", claims):
             raise RefusedError(findings)
         signed = own.seal(SUCCESSION, claims)
-        own.publish(tx, signed, SUCCESSION.name, now_s)
+        own.publish(tx, [signed], now_s)
     return Resumed(origin, successor=True, predecessor=predecessor)
 
 

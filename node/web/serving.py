@@ -1,7 +1,6 @@
 """The running node: both listeners, the couriers, and an eye on what others change."""
 
 import asyncio
-import gc
 import ssl
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from aiohttp import web
 
 from node.authority import OwnAuthority
 from node.config import PEERS_FILE, Config, Endpoint
+from node.crew import seldom_collect
 from node.errors import ConfigError, LedgerUnavailableError
 from node.exchange.client import new_session
 from node.exchange.dispatch import Dispatch
@@ -31,9 +31,6 @@ REJUDGE_S = 600.0
 """A clock that was wrong, or a date that comes, lets refused documents pass."""
 
 THREADS = 48
-GC_OBJECTS = 100_000
-"""Made before the collector looks: some twenty megabytes."""
-
 SHUTDOWN_S = 10.0
 LINGER_S = 2.0
 """How long the rest of a refused body is still read, so that the answer gets through."""
@@ -57,10 +54,7 @@ async def serve(
     Raises:
         ConfigError: ``cannot-listen``.
     """
-    # Documents have no cycles: looking for some after every 700 objects is a quarter of a bundle's
-    # time. What is there at the start stays, so it is not looked at again.
-    gc.freeze()
-    gc.set_threshold(GC_OBJECTS, 20, 50)
+    seldom_collect()
     # Name service blocks a thread each; those of peers that are away must not hold up the rest.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "node"))
     async with AsyncExitStack() as stack:

@@ -1,0 +1,119 @@
+"""Worker processes of a node, so that verifying many documents uses every core.
+
+Python runs one thread at a time; signatures and JSON share badly. The workers start with the first
+large task, work on plain values and hold nothing: where one dies, its lot is done here.
+"""
+
+import gc
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from typing import TypeVar
+
+Lot = TypeVar("Lot", bound=Sequence[object])
+R = TypeVar("R")
+
+GC_OBJECTS = 100_000
+"""Made before the collector looks: some twenty megabytes."""
+
+MOST_WORKERS = 8
+WORTH_STARTING = 500
+"""Items handed in before the workers are started; each takes some half a second to come up."""
+
+
+class Crew:
+    """Does lots of work in worker processes once they are there, and here until then."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._items = 0
+        self._pool: ProcessPoolExecutor | None = None
+        self._hello: Future[None] | None = None
+
+    def start(self, work: Callable[[Lot], R], lot: Lot) -> Callable[[], R]:
+        """Begin a lot.
+
+        Args:
+            work: A function of a module, or a partial of one; depends on nothing but the lot.
+            lot: What it is given; both must be picklable.
+
+        Returns:
+            Waits for the result and returns it.
+        """
+        pool = self._ready(len(lot))
+        if pool is None:
+            result = work(lot)
+            return lambda: result
+        try:
+            future = pool.submit(work, lot)
+        except BrokenExecutor:
+            self._drop(pool)
+            return self.start(work, lot)
+
+        def wait() -> R:
+            try:
+                return future.result()
+            except BrokenExecutor:
+                self._drop(pool)
+                return work(lot)
+
+        return wait
+
+    def close(self) -> None:
+        """End the workers at once; what they do is not wanted any more."""
+        if self._pool is not None:
+            mine = list(self._pool._processes.values())  # noqa: SLF001 - no public way at once
+            for process in mine:
+                process.terminate()
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+    def _ready(self, items: int) -> ProcessPoolExecutor | None:
+        with self._lock:
+            self._items += items
+            if self._pool is None and self._items >= WORTH_STARTING:
+                self._pool = ProcessPoolExecutor(
+                    min(os.cpu_count() or 1, MOST_WORKERS),
+                    # A fork would copy the threads' locks; a fresh process has none of them.
+                    mp_context=multiprocessing.get_context("spawn"),
+                    initializer=_begin,
+                )
+                self._hello = self._pool.submit(_hello)
+            came_up = self._hello is not None and self._hello.done()
+            return self._pool if came_up else None
+
+    def _drop(self, pool: ProcessPoolExecutor) -> None:
+        with self._lock:
+            if self._pool is pool:
+                self._pool, self._hello, self._items = None, None, 0
+
+
+def seldom_collect() -> None:
+    """Tell the garbage collector what kind of process this is.
+
+    Documents have no cycles: looking for some after every 700 objects is a quarter of a bundle's
+    time. What is there at the start stays, so it is not looked at again.
+    """
+    gc.freeze()
+    gc.set_threshold(GC_OBJECTS, 20, 50)
+
+
+def _begin() -> None:
+    """In a worker: Ctrl-C is for the node, and no worker outlives it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    seldom_collect()
+    threading.Thread(target=_end_with_node, daemon=True).start()
+
+
+def _end_with_node() -> None:
+    node = multiprocessing.parent_process()
+    assert node is not None
+    node.join()
+    os._exit(0)
+
+
+def _hello() -> None:
+    """The first thing a worker does, by which it is known to be there."""
