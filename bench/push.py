@@ -11,9 +11,9 @@ import structlog
 from bench.homes import certificates, serving
 from bench.limits import Figure, exchange_s
 from node.authority import OwnAuthority
+from node.crew import seldom_collect
 from node.exchange.client import new_session
 from node.exchange.dispatch import Dispatch
-from node.ids import Authority
 from node.ledger import peers, streams
 from node.office.issue import issue
 from node.office.officer import Officer
@@ -26,6 +26,7 @@ CALLERS = 16
 def measure(runs: int, count: int) -> list[Figure]:
     many = Figure(f"push, {CALLERS} callers", "1/s", "≥ 300", "600", "documents/s")
     one = Figure("push, 1 caller, p95", "L", "≤ 5", "3", "ms")
+    seldom_collect()  # as `serve` does
     for _ in range(runs):
         with tempfile.TemporaryDirectory() as folder:
             homes = make_homes(Path(folder), "RU", "BY")
@@ -43,8 +44,8 @@ async def _run(
     own: OwnAuthority, callers: int, count: int, start: int
 ) -> tuple[float, list[float]]:
     """Documents a second, and the seconds from each call to its receipt."""
-    delivered = asyncio.Condition()
-    structlog.configure(processors=[_Notice(delivered, asyncio.get_running_loop())])
+    receipts = _Receipts(own)
+    structlog.configure(processors=[receipts.notice])
     shipments, times = iter(certificates(count, start)), []
     async with new_session() as session:
         dispatch = Dispatch(own, session, "bench")
@@ -53,12 +54,9 @@ async def _run(
         async def caller() -> None:
             for shipment in shipments:
                 began = time.perf_counter()
-                await asyncio.to_thread(issue, own, [shipment], Officer())
-                last = await asyncio.to_thread(own.ledger.read, _last)
+                position = await asyncio.to_thread(_issue, own, shipment)
                 dispatch.wake()
-                async with delivered:
-                    while await asyncio.to_thread(_acknowledged, own) < last:
-                        await delivered.wait()
+                await receipts.cover(position)
                 times.append(time.perf_counter() - began)
 
         began = time.perf_counter()
@@ -69,27 +67,35 @@ async def _run(
     return count / took, times
 
 
-def _last(tx) -> int:
-    place = streams.sent_place(tx, "BY")
-    return place.position if place else 0
+def _issue(own: OwnAuthority, shipment: object) -> int:
+    """Issue one; returns a position its receipt covers."""
+    issue(own, [shipment], Officer())
+    place = own.ledger.read(lambda tx: streams.sent_place(tx, "BY"))
+    assert place is not None
+    return place.position
 
 
-def _acknowledged(own: OwnAuthority) -> int:
-    state = own.ledger.read(lambda tx: peers.state(tx, Authority("BY")))
-    return state.acknowledged if state else 0
+class _Receipts:
+    """Wakes callers once a stored receipt covers their position. Hears of it by the node's log."""
 
+    def __init__(self, own: OwnAuthority) -> None:
+        self._own, self._loop = own, asyncio.get_running_loop()
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
 
-class _Notice:
-    """A log processor that wakes the callers when something was delivered, and prints nothing."""
+    async def cover(self, position: int) -> None:
+        future = self._loop.create_future()
+        self._waiting.append((position, future))
+        await self._look()  # it may have been delivered before anybody asked
+        await future
 
-    def __init__(self, delivered: asyncio.Condition, loop: asyncio.AbstractEventLoop) -> None:
-        self._delivered, self._loop = delivered, loop
-
-    def __call__(self, _, __, event):
+    def notice(self, _, __, event):
         if event.get("event") == "delivered":
-            self._loop.create_task(self._notify())
+            self._loop.create_task(self._look())
         raise structlog.DropEvent
 
-    async def _notify(self) -> None:
-        async with self._delivered:
-            self._delivered.notify_all()
+    async def _look(self) -> None:
+        state = await asyncio.to_thread(self._own.ledger.read, lambda tx: peers.state(tx, "BY"))
+        covered = [w for w in self._waiting if w[0] <= state.acknowledged]
+        self._waiting = [w for w in self._waiting if w not in covered]
+        for _, future in covered:
+            future.set_result(None)

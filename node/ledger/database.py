@@ -4,9 +4,11 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 from sqlite_utils import Database
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined] # pysqlite3 where installed
@@ -28,6 +30,16 @@ BUSY_TIMEOUT_S = 30
 """How long a writer waits for another process (a command beside `serve`)."""
 
 READERS = 2
+
+GROUP = 64
+"""At most so many transactions are committed together."""
+
+_PRAGMAS = (
+    "synchronous = FULL", "foreign_keys = ON", "trusted_schema = OFF",
+    # Doc ids are random, so are the pages of their indexes; 32 MiB hold those of a year.
+    "cache_size = -32768",
+    "wal_autocheckpoint = 4000",
+)  # fmt: skip
 
 
 class Ledger:
@@ -59,6 +71,7 @@ class Ledger:
         self._busy_timeout_s = busy_timeout_s
         self._writer = ThreadPoolExecutor(1, "ledger-writer")
         self._readers = ThreadPoolExecutor(READERS, "ledger-reader")
+        self._waiting: SimpleQueue[_Asked] = SimpleQueue()
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
         try:
@@ -70,12 +83,18 @@ class Ledger:
             ) from error
 
     def write(self, act: Callable[[Transaction], T]) -> T:
-        """Run `act` in one transaction; durable on return, or nothing happened.
+        """Run `act` as one transaction; durable on return, or nothing happened.
+
+        What waits at the same time is committed together: the disk is what takes the time.
 
         Raises:
             LedgerUnavailableError: The database is locked for too long, or cannot be written.
         """
-        return self._writer.submit(self._run, act, "BEGIN IMMEDIATE").result()
+        asked = _Asked(act, Future())
+        self._waiting.put(asked)
+        self._writer.submit(self._write_waiting)
+        result: T = asked.done.result()
+        return result
 
     def read(self, query: Callable[[Transaction], T]) -> T:
         """Run `query` on one consistent view of the database.
@@ -115,10 +134,31 @@ class Ledger:
             )
             self._open.append(connection)
             connection.row_factory = sqlite3.Row
-            for pragma in ("synchronous = FULL", "foreign_keys = ON", "trusted_schema = OFF"):
+            for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}")
             self._local.connection = connection
         return connection
+
+    def _write_waiting(self) -> None:
+        """Run what waits, each in a savepoint of its own, and commit it all at once."""
+        group: list[_Asked] = []
+        while len(group) < GROUP and not self._waiting.empty():
+            group.append(self._waiting.get())
+        if not group:
+            return  # it was done with those before it
+        try:
+            results = self._run(
+                lambda tx: [_attempt(tx, asked.act) for asked in group], "BEGIN IMMEDIATE"
+            )
+        except BaseException as error:
+            for asked in group:
+                asked.done.set_exception(error)
+            return
+        for asked, (result, failure) in zip(group, results, strict=True):
+            if failure is None:
+                asked.done.set_result(result)
+            else:
+                asked.done.set_exception(failure)
 
     def _run(self, act: Callable[[Transaction], T], begin: str) -> T:
         connection = self._connection()
@@ -126,14 +166,10 @@ class Ledger:
             connection.execute(begin)
             result = act(connection)
             connection.execute("COMMIT")
-        except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+        except BaseException as error:
             _roll_back(connection)
-            raise  # a mistake of ours, not of the file
-        except sqlite3.DatabaseError as error:
-            _roll_back(connection)
-            raise LedgerUnavailableError(f"{self._path}: {error}; see kpnode doctor") from error
-        except BaseException:
-            _roll_back(connection)
+            if _is_of_the_file(error):
+                raise LedgerUnavailableError(f"{self._path}: {error}; see kpnode doctor") from error
             raise
         return result
 
@@ -145,6 +181,35 @@ class Ledger:
 def each(values: Iterable[str]) -> str:
     """The parameter of `EACH`."""
     return json.dumps(list(values), ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    act: Callable[[Transaction], Any]
+    done: Future[Any]
+
+
+def _attempt(
+    tx: Transaction, act: Callable[[Transaction], T]
+) -> tuple[T | None, BaseException | None]:
+    """The result of an act, or why it failed and left nothing behind."""
+    tx.execute("SAVEPOINT act")
+    try:
+        result = act(tx)
+    except BaseException as error:
+        if _is_of_the_file(error):
+            raise  # SQLite may have undone everything
+        tx.execute("ROLLBACK TO act")
+        tx.execute("RELEASE act")
+        return None, error
+    tx.execute("RELEASE act")
+    return result, None
+
+
+def _is_of_the_file(error: BaseException) -> bool:
+    """Whether SQLite says so of the file; the other two are mistakes of ours."""
+    ours = (sqlite3.IntegrityError, sqlite3.ProgrammingError)
+    return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, ours)
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:
