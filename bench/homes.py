@@ -26,9 +26,9 @@ def certificates(count: int, start: int = 0) -> list[Any]:
     ]
 
 
-def issue_all(own: OwnAuthority, count: int) -> None:
+def issue_all(own: OwnAuthority, count: int, first: int = 0) -> None:
     for start in range(0, count, LOT):
-        issue(own, certificates(min(LOT, count - start), start), Officer())
+        issue(own, certificates(min(LOT, count - start), first + start), Officer())
 
 
 def bundles(own: OwnAuthority, peer: str, documents: int) -> list[bytes]:

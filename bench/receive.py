@@ -31,13 +31,13 @@ def measure(runs: int, count: int) -> list[Figure]:
                 url = own.book.settings[own.config.peers[0].authority].url
             before = verifications_per_s(2)
             with serving(homes["BY"]):
-                took, cpu = asyncio.run(_post(url, made))
+                took, cpu = asyncio.run(post(url, made))
             figure.add(count / took, before, verifications_per_s(2))
             print(f"  {count / took:,.0f} documents/s, client's own CPU {cpu / took:.0%}")
     return [figure]
 
 
-async def _post(url: str, made: list[bytes]) -> tuple[float, float]:
+async def post(url: str, made: list[bytes]) -> tuple[float, float]:
     began, cpu = time.perf_counter(), time.process_time()
     receipts = []
     async with aiohttp.ClientSession() as http:

@@ -1,11 +1,15 @@
 """The ledger: append-only, durable, verifiable, and never ahead of itself."""
 
 import shutil
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlite_utils import Database
 from sqlite_utils.utils import sqlite3
 
 from node.authority import OwnAuthority
@@ -13,6 +17,7 @@ from node.errors import ConfigError, LedgerUnavailableError, LogBehindError
 from node.ledger import acts, certificates, entries, peers, streams
 from node.ledger.audit import Audit, audit
 from node.ledger.database import Ledger, Transaction
+from node.ledger.migrations import migrations
 from node.office.issue import issue
 from node.office.officer import Officer
 from node.wiring import open_node
@@ -114,6 +119,9 @@ def test_a_documents_bytes_are_never_changed(filled: OwnAuthority) -> None:
             "WHERE doc_id = (SELECT doc_id FROM entries WHERE idx = 3)",
             "entry 3",
         ),
+        ("UPDATE documents SET doc_id = 'x' || substr(doc_id, 2) WHERE idx = 2", "entry 2"),
+        ("UPDATE documents SET iss = 'EU-BE' WHERE idx = 2", "entry 2"),
+        ("UPDATE documents SET iat = iat + 1 WHERE idx = 2", "entry 2"),
         ("UPDATE entries SET leaf = zeroblob(32) WHERE idx = 2", "entry 2"),
         ("DELETE FROM entries WHERE idx = 1", "entry 1"),
         ("DELETE FROM entries WHERE idx = 4", "checkpoint of size 5"),
@@ -357,3 +365,89 @@ def test_a_delivery_lease_is_one_holders_until_it_ends(ru: OwnAuthority) -> None
     assert ru.ledger.write(take("two", 1061))
     ru.ledger.write(lambda tx: peers.drop_lease(tx, "EU-BE", "two"))
     assert ru.ledger.write(take("one", 1062))
+
+
+def test_a_ledger_of_an_earlier_version_is_taken_over(filled: OwnAuthority, tmp_path: Path) -> None:
+    file, before = filled.config.node.database, tmp_path / "before.db"
+    old = Database(sqlite3.connect(before))
+    migrations.apply(old, stop_before="0003-growth")
+    old.conn.execute("ATTACH ? AS now", (str(file),))
+    for table in ("home", "entries", "nodes", "checkpoints", "documents", "stream_out",
+                  "certificates", "acts", "peers", "key_sets"):  # fmt: skip
+        columns = ", ".join(column.name for column in old[table].columns)
+        old.conn.execute(f"DELETE FROM main.{table}") if table == "peers" else None
+        old.conn.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM now.{table}")
+    old.conn.commit()
+    old.conn.close()
+
+    def everything(ledger: Ledger) -> Any:
+        return ledger.read(
+            lambda tx: (
+                certificates.listed(tx, None, None, "", 100),
+                certificates.listed(tx, None, None, "", 100, party="SAMPLE EXPORTER 0"),
+                [entries.entry(tx, index) for index in range(entries.size(tx))],
+            )
+        )
+
+    with closing(Ledger(before)) as ledger:
+        found = everything(ledger)
+        ring = {**filled.book.ring, filled.name: filled.keys}
+        assert ledger.read(lambda tx: audit(tx, filled.checkpoints, ring, filled.crew)).ok
+    assert found == everything(filled.ledger)
+    assert 0 < len(found[1]) <= len(found[0]) == 5
+
+
+class TestWritesThatWaitTogether:
+    """They share one commit, and nothing else."""
+
+    @staticmethod
+    def noted(tx: Transaction, what: str) -> None:
+        acts.note(tx, 0, "test", what)
+        if what == "bad":
+            raise RuntimeError(what)
+        if what == "full":
+            acts.note_each(tx, 0, "test", ["x" * 1000] * 5000, None, None)
+
+    def together(self, ledger: Ledger, *what: str) -> list[BaseException | None]:
+        """Write all while the writer is held up, so that they wait together."""
+        held, go = threading.Event(), threading.Event()
+
+        def hold(_: Transaction) -> None:
+            held.set()
+            assert go.wait(10)
+
+        with ThreadPoolExecutor(len(what) + 1) as pool:
+            first = pool.submit(ledger.write, hold)
+            assert held.wait(10)
+            writes = [pool.submit(ledger.write, lambda tx, w=w: self.noted(tx, w)) for w in what]
+            while ledger._waiting.qsize() < len(what):
+                pass
+            go.set()
+            first.result()
+            return [write.exception() for write in writes]
+
+    def test_each_succeeds_or_fails_for_itself(self, filled: OwnAuthority) -> None:
+        failures = self.together(filled.ledger, "one", "bad", "two")
+
+        assert [str(f) if f else "" for f in failures] == ["", "bad", ""]
+        kept = filled.ledger.read(
+            lambda tx: [bool(acts.listed(tx, w)) for w in ("one", "bad", "two")]
+        )
+        assert kept == [True, False, True]
+
+    def test_they_share_one_commit(self, filled: OwnAuthority) -> None:
+        statements: list[str] = []
+        filled.ledger.write(lambda tx: tx.set_trace_callback(statements.append))
+
+        self.together(filled.ledger, *(f"n{i}" for i in range(20)))
+
+        commits = statements.count("COMMIT")
+        assert commits == 3  # of the write above, of the one that held them up, and of all twenty
+
+    def test_where_the_disk_is_full_all_are_told(self, filled: OwnAuthority) -> None:
+        filled.ledger.write(lambda tx: tx.execute("PRAGMA max_page_count = 1"))
+
+        failures = self.together(filled.ledger, "one", "full", "two")
+
+        assert [type(failure) for failure in failures] == [LedgerUnavailableError] * 3
+        assert filled.ledger.read(lambda tx: acts.listed(tx, "one")) == []

@@ -18,10 +18,19 @@ def certificate() -> None:
 @click.option("--side", type=click.Choice(["exporter", "importer"]), help="Only this side.")
 @click.option("--peer", help="Only with this authority.")
 @click.option("--state", type=click.Choice(FAMILIES), help="Only in this state.")
+@click.option(
+    "--party", metavar="TEXT", help="Only where exporter or importer has this in its name."
+)
 @click.option("--after", default="", help="Continue after this number.")
 @click.option("--limit", type=click.IntRange(1, 10000), default=1000, show_default=True)
 def list_(
-    output: Output, side: str | None, peer: str | None, state: str | None, after: str, limit: int
+    output: Output,
+    side: str | None,
+    peer: str | None,
+    state: str | None,
+    party: str | None,
+    after: str,
+    limit: int,
 ) -> None:
     """List certificates by number."""
     from node.ledger import certificates
@@ -31,7 +40,7 @@ def list_(
     with open_node(output.home, signing=False) as own:
         held, differing = own.ledger.read(
             lambda tx: (
-                certificates.listed(tx, side, peer, after, limit, state),
+                certificates.listed(tx, side, peer, after, limit, state, party),
                 certificates.with_open_items(tx),
             )
         )
@@ -44,7 +53,7 @@ def list_(
         "attention": "ATTENTION",
     }  # fmt: skip
     empty = "No certificates. Issue some (kpnode issue FILE), or wait for a peer's."
-    if side or peer or state or after:
+    if side or peer or state or party or after:
         empty = "No certificates like that."
     output.rows({"items": items, "next": more}, items, columns, empty)
     if more:

@@ -99,6 +99,7 @@ def audit(
     result.size, result.root = edge.size, edge.root()
     for beyond in sorted(size_ for size_ in checkpoints if size_ > result.size):
         result.wrong(f"checkpoint of size {beyond} is beyond the log's {result.size} entries")
+    _check_filing(tx, result)
     _check_streams(tx, result)
     return result
 
@@ -221,6 +222,13 @@ def _check_checkpoint(
         return
     if (signed.size, signed.root, point.root) != (size, root, root):
         result.wrong(f"checkpoint of size {size} is not that of the entries")
+
+
+def _check_filing(tx: Transaction, result: Audit) -> None:
+    for (index,) in tx.execute(
+        "SELECT d.idx FROM documents d LEFT JOIN entries e USING (idx) WHERE d.doc_id IS NOT e.doc_id"
+    ):
+        result.wrong(f"entry {index}: its document is kept under another doc id")
 
 
 def _check_streams(tx: Transaction, result: Audit) -> None:

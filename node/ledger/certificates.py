@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from itertools import groupby, islice
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from node import base64url
@@ -18,8 +18,8 @@ from node.domain.facts import HeldCertificate
 from node.domain.kinds import CERTIFICATE, KINDS, RECORD
 from node.domain.states import EXPORTER, IMPORTER
 from node.ids import Authority, DocId, participant_of
-from node.ledger import drafts, entries, papers, streams
-from node.ledger.database import Transaction
+from node.ledger import drafts, entries, papers, parties, streams
+from node.ledger.database import EACH, Transaction, each
 
 _PAPER_MET = states.transition(IMPORTER, states.ON_PAPER, CERTIFICATE.name)
 assert _PAPER_MET is not None
@@ -93,9 +93,15 @@ class OpenItem:
 _SELECT = (
     "SELECT c.participant, c.number, c.doc_id, c.side, c.peer, coalesce(o.outcome, '') AS outcome, "
     "coalesce(o.errors, '[]') AS errors, c.state, d.jws, e.recorded_at "
-    "FROM certificates c JOIN documents d USING (doc_id) JOIN entries e USING (doc_id) "
+    "FROM certificates c JOIN documents d ON d.idx = c.entry JOIN entries e ON e.idx = c.entry "
     "LEFT JOIN outcomes o ON o.doc_id = c.doc_id AND o.peer = c.peer AND c.side = 'exporter'"
 )
+
+
+PAGE = 500
+"""Certificates read at a time, where many are looked through."""
+
+_ENTRY_OF = "(SELECT idx FROM documents WHERE doc_id = {})"
 
 
 class LedgerFacts:
@@ -122,8 +128,8 @@ class LedgerFacts:
     def technical_number_used(self, number: str) -> bool:
         """Whether a technical certificate issued here has this number."""
         rows = self._tx.execute(
-            "SELECT d.jws FROM life l JOIN documents d ON d.doc_id = l.doc_id "
-            "JOIN certificates c ON c.doc_id = l.certificate "
+            "SELECT d.jws FROM life l JOIN documents d USING (idx) "
+            f"JOIN certificates c ON c.entry = {_ENTRY_OF.format('l.certificate')} "
             "WHERE l.event LIKE 'technical-certificate:%' AND c.side = 'importer'"
         )
         return any(
@@ -186,15 +192,23 @@ def _enter_certificates(tx: Transaction, logged: list[Logged], own: str) -> None
     issued = [n for n, one in zip(numbers, logged, strict=True) if one.claims["iss"] == own]
     presented = papers.presented(tx, set(numbers) - set(issued))
     drafts.issued(tx, issued)
+    known = parties.enter(
+        tx, [one.claims["body"][role]["name"] for one in logged for role in (EXPORTER, IMPORTER)]
+    )
     rows = []
     for number, one in zip(numbers, logged, strict=True):
+        body = one.claims["body"]
+        exporter, importer = known[body["exporter"]["name"]], known[body["importer"]["name"]]
         iss, aud = one.claims["iss"], one.claims["aud"][0]
         side, peer = (EXPORTER, aud) if iss == own else (IMPORTER, iss)
         state = PRESENTED if number in presented else states.FIRST[side]
-        rows.append((participant_of(iss), number, one.doc_id, side, peer, state))
+        rows.append(
+            (participant_of(iss), number, one.doc_id, side, peer, state, one.entry, exporter,
+             importer)
+        )  # fmt: skip
     tx.executemany(
-        "INSERT INTO certificates (participant, number, doc_id, side, peer, state) "
-        "VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO certificates (participant, number, doc_id, side, peer, state, entry, "
+        "exporter, importer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         rows,
     )
 
@@ -213,19 +227,20 @@ def _enter(tx: Transaction, logged: Logged) -> None:
 
 def forget(tx: Transaction) -> None:
     """Before the log is folded again."""
-    for table in ("life", "certificates", "re_exports"):
+    for table in ("life", "certificates", "re_exports", "parties"):
         tx.execute(f"DELETE FROM {table}")
 
 
 def _apply(tx: Transaction, certificate: str, event: str, doc_id: str, index: int) -> None:
     row = tx.execute(
-        "SELECT side, state FROM certificates WHERE doc_id = ?", (certificate,)
+        f"SELECT entry, side, state FROM certificates WHERE entry = {_ENTRY_OF.format('?')}",
+        (certificate,),
     ).fetchone()
     assert row is not None, f"{event} answers {certificate}, which rules have found"
     change = states.transition(row["side"], row["state"], event)
     assert change is not None, f"rules allow {event} in {row['state']}"
     state = change.target or row["state"]
-    tx.execute("UPDATE certificates SET state = ? WHERE doc_id = ?", (state, certificate))
+    tx.execute("UPDATE certificates SET state = ? WHERE entry = ?", (state, row["entry"]))
     tx.execute(
         "INSERT INTO life (certificate, idx, event, doc_id, state) VALUES (?, ?, ?, ?, ?)",
         (certificate, index, event, doc_id, change.target or ""),
@@ -266,7 +281,7 @@ def absent(tx: Transaction, number: str) -> str:
 
 def by_doc_id(tx: Transaction, doc_id: str) -> Certificate | None:
     """A certificate by its doc id."""
-    row = tx.execute(f"{_SELECT} WHERE c.doc_id = ?", (doc_id,)).fetchone()
+    row = tx.execute(f"{_SELECT} WHERE c.entry = {_ENTRY_OF.format('?')}", (doc_id,)).fetchone()
     return None if row is None else _certificate(row)
 
 
@@ -277,15 +292,41 @@ def listed(
     after: str,
     limit: int,
     state: str | None = None,
+    party: str | None = None,
 ) -> list[Certificate]:
-    """Certificates by number, after a number; of a side, a peer and a family of states."""
-    rows = tx.execute(
-        f"{_SELECT} WHERE c.number > ? AND (? IS NULL OR c.side = ?) "
-        "AND (? IS NULL OR c.peer = ?) ORDER BY c.number",
-        (after, side, side, peer, peer),
+    """Certificates by number, after a number.
+
+    Args:
+        tx: The transaction.
+        side: Only of this side.
+        peer: Only with this authority.
+        after: Only beyond this number.
+        limit: At most so many.
+        state: Only in this family of states.
+        party: Only those whose exporter's or importer's name has this in it, in any case.
+    """
+    wanted = {"side = ?": side, "peer = ?": peer}
+    where = ["number > ?", *(clause for clause, value in wanted.items() if value)]
+    values = [value for value in wanted.values() if value]
+    if party:
+        chosen = parties.named(tx, party)
+        where.append(f"(exporter IN {EACH} OR importer IN {EACH})")
+        values += [each(chosen)] * 2
+    # The keys first: sorting whole documents would take a thousand times as long.
+    keys = (
+        f"SELECT entry FROM certificates WHERE {' AND '.join(where)} ORDER BY number LIMIT {PAGE}"
     )
-    found = (_certificate(row) for row in rows)
-    return list(islice((c for c in found if state in (None, states.family(c.state))), limit))
+    found: list[Certificate] = []
+    while len(found) < limit:
+        rows = tx.execute(
+            f"{_SELECT} WHERE c.entry IN ({keys}) ORDER BY c.number", (after, *values)
+        ).fetchall()
+        page = [_certificate(row) for row in rows]
+        found += (one for one in page if state in (None, states.family(one.state)))
+        if len(page) < PAGE:
+            break
+        after = page[-1].number
+    return found[:limit]
 
 
 def timeline(tx: Transaction, certificate: Certificate) -> list[Event]:
@@ -341,8 +382,8 @@ def _open_item(sent: bool, document: str, errors: list[dict[str, Any]]) -> OpenI
 def with_open_items(tx: Transaction) -> set[str]:
     """Doc ids of the certificates that have open items; some may not be held here."""
     refused_there = tx.execute(
-        "SELECT DISTINCT l.certificate FROM life l JOIN certificates c ON c.doc_id = l.certificate "
-        "JOIN outcomes o ON o.doc_id = l.doc_id AND o.peer = c.peer WHERE o.outcome = 'rejected'"
+        "SELECT DISTINCT l.certificate FROM life l JOIN documents d ON d.doc_id = l.certificate "
+        "JOIN certificates c ON c.entry = d.idx JOIN outcomes o ON o.doc_id = l.doc_id AND o.peer = c.peer WHERE o.outcome = 'rejected'"
     )
     refused_here = tx.execute("SELECT jws FROM quarantine WHERE jws IS NOT NULL")
     answered = (_answered(bytes(row["jws"])) for row in refused_here)
@@ -362,7 +403,9 @@ def _answered(jws: bytes) -> str | None:
 def _event(tx: Transaction, doc_id: str, what: str, state: str) -> Event:
     jws = entries.document(tx, doc_id)
     assert jws is not None
-    row = tx.execute("SELECT recorded_at FROM entries WHERE doc_id = ?", (doc_id,)).fetchone()
+    row = tx.execute(
+        "SELECT recorded_at FROM entries JOIN documents d USING (idx) WHERE d.doc_id = ?", (doc_id,)
+    ).fetchone()
     claims = entries.claims(jws)
     return Event(
         row["recorded_at"], what, doc_id, state, _who(RECORD.speaker, claims), claims["body"]
@@ -372,7 +415,7 @@ def _event(tx: Transaction, doc_id: str, what: str, state: str) -> Event:
 def _answers(tx: Transaction, certificate: str) -> list[Event]:
     rows = tx.execute(
         "SELECT e.recorded_at, l.event, l.doc_id, l.state, d.typ, d.jws FROM life l "
-        "JOIN entries e USING (doc_id) JOIN documents d USING (doc_id) "
+        "JOIN entries e USING (idx) JOIN documents d USING (idx) "
         "WHERE l.certificate = ? ORDER BY l.idx",
         (certificate,),
     )

@@ -178,7 +178,7 @@ class Ledger:
         return int(version)
 
 
-def each(values: Iterable[str]) -> str:
+def each(values: Iterable[str] | Iterable[int]) -> str:
     """The parameter of `EACH`."""
     return json.dumps(list(values), ensure_ascii=False)
 

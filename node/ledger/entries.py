@@ -27,7 +27,7 @@ class Entry:
 
 _ENTRY = (
     "SELECT e.idx, e.doc_id, d.typ, d.iss, d.iat, e.leaf, e.recorded_at, d.jws "
-    "FROM entries e LEFT JOIN documents d USING (doc_id)"
+    "FROM entries e LEFT JOIN documents d USING (idx)"
 )
 
 
@@ -44,16 +44,20 @@ def append(tx: Transaction, signed: Sequence[SignedDocument], origin: str, at_s:
     Documents, entries and tree nodes go into the caller's transaction. The tree's edge is read
     here, so several processes may append.
     """
-    tx.executemany(
-        "INSERT INTO documents (doc_id, typ, iss, iat, jws) VALUES (?, ?, ?, ?, ?)",
-        [(one.doc_id, one.typ, one.iss, one.claims["iat"], one.raw) for one in signed],
-    )
     leaves = [(one.doc_id, tree.entry_leaf(origin, one.digest), at_s) for one in signed]
-    return place(tx, leaves)
+    first = place(tx, leaves)
+    tx.executemany(
+        "INSERT INTO documents (idx, doc_id, typ, iss, iat, jws) VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (index, one.doc_id, one.typ, one.iss, one.claims["iat"], one.raw)
+            for index, one in enumerate(signed, first)
+        ],
+    )
+    return first
 
 
 def place(tx: Transaction, leaves: Sequence[tuple[str, bytes, int]]) -> int:
-    """Add entries (doc id, leaf, second) and their tree nodes; the documents are there.
+    """Add entries (doc id, leaf, second) and their tree nodes.
 
     Returns:
         The index of the first.

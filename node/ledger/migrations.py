@@ -1,8 +1,11 @@
 """The tables, step by step. A migration that has run anywhere is never changed."""
 
+import json
 from typing import Any
 
 from sqlite_utils import Database, Migrations
+
+from node import base64url
 
 migrations = Migrations("kpnode")
 
@@ -124,6 +127,10 @@ def _ledger(db: Database) -> None:
     _run(db, tables)
     for table in _APPEND_ONLY:
         append_only(db.conn, table)
+    _immutable_documents(db)
+
+
+def _immutable_documents(db: Database) -> None:
     # A document's bytes are never changed; after retention they may be erased.
     db.conn.execute(
         "CREATE TRIGGER documents_no_update BEFORE UPDATE ON documents "
@@ -169,6 +176,74 @@ def _delivery(db: Database) -> None:
     )
     for table in ("seen_checkpoints", "logs", "key_sets", "places_taken"):
         append_only(db.conn, table)
+
+
+@migrations(name="0003-growth")
+def _growth(db: Database) -> None:
+    """One index with random keys, the doc id's; everything else grows at its end.
+
+    Parties get a table of their own, so that certificates are found by them.
+    """
+    _run(
+        db,
+        """
+        CREATE TABLE documents_new (
+          idx INTEGER PRIMARY KEY CHECK (idx >= 0),
+          doc_id TEXT NOT NULL UNIQUE CHECK (length(doc_id) = 43),
+          typ TEXT NOT NULL, iss TEXT NOT NULL, iat INTEGER NOT NULL,
+          jws BLOB NOT NULL) STRICT;
+        INSERT INTO documents_new SELECT e.idx, d.doc_id, d.typ, d.iss, d.iat, d.jws
+          FROM entries e JOIN documents d USING (doc_id) ORDER BY e.idx;
+        DROP TABLE documents;
+        ALTER TABLE documents_new RENAME TO documents;
+        CREATE INDEX documents_succession ON documents (iss)
+          WHERE typ = 'vnd.kp.succession.v1+jwt';
+        CREATE TABLE entries_new (
+          idx INTEGER PRIMARY KEY CHECK (idx >= 0),
+          doc_id TEXT NOT NULL,
+          leaf BLOB NOT NULL CHECK (length(leaf) = 32),
+          recorded_at INTEGER NOT NULL) STRICT;
+        INSERT INTO entries_new SELECT idx, doc_id, leaf, recorded_at FROM entries ORDER BY idx;
+        DROP TABLE entries;
+        ALTER TABLE entries_new RENAME TO entries;
+        DROP INDEX stream_in_doc;
+
+        CREATE TABLE parties (
+          party INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, folded TEXT NOT NULL) STRICT;
+        CREATE TABLE certificates_before AS SELECT * FROM certificates;
+        DROP TABLE certificates;
+        CREATE TABLE certificates (
+          participant TEXT NOT NULL, number TEXT NOT NULL, doc_id TEXT NOT NULL,
+          side TEXT NOT NULL CHECK (side IN ('exporter', 'importer')), peer TEXT NOT NULL,
+          state TEXT NOT NULL, entry INTEGER NOT NULL UNIQUE,
+          exporter INTEGER NOT NULL, importer INTEGER NOT NULL,
+          PRIMARY KEY (participant, number)) STRICT, WITHOUT ROWID;
+        CREATE INDEX certificates_number ON certificates (number);
+        CREATE INDEX certificates_exporter ON certificates (exporter, number);
+        CREATE INDEX certificates_importer ON certificates (importer, number)
+        """,
+    )
+    append_only(db.conn, "entries")
+    _immutable_documents(db)
+    held = db.conn.execute(
+        "SELECT c.participant, c.number, c.doc_id, c.side, c.peer, c.state, d.idx, d.jws "
+        "FROM certificates_before c JOIN documents d USING (doc_id) ORDER BY d.idx"
+    )
+    for *row, jws in held:
+        body = json.loads(base64url.decode(bytes(jws).split(b".")[1]))["body"]
+        parties = []
+        for role in ("exporter", "importer"):
+            name = body[role]["name"]
+            db.conn.execute(
+                "INSERT OR IGNORE INTO parties (name, folded) VALUES (?, ?)",
+                (name, name.casefold()),
+            )
+            found = db.conn.execute("SELECT party FROM parties WHERE name = ?", (name,))
+            parties.append(found.fetchone()[0])
+        db.conn.execute(
+            "INSERT INTO certificates VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, *parties)
+        )
+    db.conn.execute("DROP TABLE certificates_before")
 
 
 def _run(db: Database, statements: str) -> None:

@@ -87,8 +87,8 @@ def enqueue(tx: Transaction, peer: str, doc_ids: Iterable[str], at_s: int) -> No
 def waiting(tx: Transaction, peer: str, after: int, limit: int) -> list[Waiting]:
     """Documents in the stream to a peer after a position, in order."""
     rows = tx.execute(
-        "SELECT s.position, s.doc_id, s.head, e.idx, d.jws FROM stream_out s "
-        "JOIN entries e USING (doc_id) JOIN documents d USING (doc_id) "
+        "SELECT s.position, s.doc_id, s.head, d.idx, d.jws FROM stream_out s "
+        "JOIN documents d USING (doc_id) "
         "WHERE s.peer = ? AND s.position > ? ORDER BY s.position LIMIT ?",
         (peer, after, limit),
     )
@@ -123,24 +123,20 @@ def receive(tx: Transaction, peer: str, held: Iterable[tuple[Place, str]], at_s:
 def received_indexes(tx: Transaction, peer: str, doc_ids: Iterable[str]) -> dict[str, int]:
     """The log indexes of those documents that were accepted from this peer (duplicates)."""
     rows = tx.execute(
-        "SELECT s.doc_id, e.idx, d.typ FROM stream_in s JOIN entries e USING (doc_id) "
-        f"JOIN documents d USING (doc_id) WHERE s.doc_id IN {EACH} AND s.peer = ? "
-        "AND d.iss = s.peer",
+        f"SELECT doc_id, idx, typ FROM documents WHERE doc_id IN {EACH} AND iss = ?",
         (each(doc_ids), peer),
     )
-    # The log also holds the peer's receipts, and what it was sent; a peer may send those, too.
+    # What a peer signed came from it; but its receipts are no part of its stream.
     return {row["doc_id"]: row["idx"] for row in rows if KINDS[row["typ"]].travels}
 
 
 def known_to(tx: Transaction, peer: str, index: int) -> bool:
     """Whether a log index was named to a peer: a document sent to it or accepted from it."""
-    row = tx.execute(
-        "SELECT 1 FROM entries e WHERE e.idx = ? AND ("
-        "EXISTS (SELECT 1 FROM stream_out o WHERE o.doc_id = e.doc_id AND o.peer = ?) OR "
-        "EXISTS (SELECT 1 FROM stream_in i WHERE i.doc_id = e.doc_id AND i.peer = ?))",
-        (index, peer, peer),
-    ).fetchone()
-    return row is not None
+    row = tx.execute("SELECT doc_id, typ, iss FROM documents WHERE idx = ?", (index,)).fetchone()
+    if row is None:
+        return False
+    accepted = row["iss"] == peer and KINDS[row["typ"]].travels
+    return accepted or was_sent(tx, peer, row["doc_id"])
 
 
 def settle(

@@ -42,8 +42,7 @@ def listed(tx: Transaction) -> list[Successor]:
 def announced(tx: Transaction, iss: str, origin: str) -> Mapping[str, Any] | None:
     """The body of a peer's document that announces one of its logs, or None."""
     rows = tx.execute(
-        "SELECT d.jws FROM documents d JOIN entries USING (doc_id) "
-        "WHERE d.typ = 'vnd.kp.succession.v1+jwt' AND d.iss = ?",
+        "SELECT jws FROM documents WHERE typ = 'vnd.kp.succession.v1+jwt' AND iss = ?",
         (iss,),
     )
     bodies: list[Mapping[str, Any]] = [entries.claims(bytes(row["jws"]))["body"] for row in rows]
