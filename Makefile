@@ -35,6 +35,8 @@ format: setup
 bench: setup
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.isolation
+	$(BIN)/python -m bench.year
+	$(BIN)/python -m bench.as2
 
 soak: setup
 	$(BIN)/pytest -s -o faulthandler_timeout=0 tests/test_kill.py tests/test_chaos.py --kills 100 --rounds 100

@@ -1,6 +1,6 @@
 """Growth: a node with the whole scheme's history of 23 years, beside one whose ledger is empty.
 
-python -m bench.growth --folder DIR [--certificates 1400000]
+python -m bench.growth --folder DIR [--certificates 1400000] [--receive 10000]
 
 Certificates are issued, bundled, received, receipted and confirmed through the real path; a run
 that was ended goes on where it was. 1.4 million take some hours and 12 GB in DIR. Measured then, on
@@ -50,7 +50,7 @@ PROBED = 2000
 RECEIVED = 10_000
 
 
-def main(folder: Path, count: int) -> dict[str, Any]:
+def main(folder: Path, count: int, received: int) -> dict[str, Any]:
     seldom_collect()
     fill(folder, count)
     empty = tempfile.mkdtemp(dir=folder)
@@ -58,7 +58,7 @@ def main(folder: Path, count: int) -> dict[str, Any]:
         fill(Path(empty), LOT)
         rates: dict[str, list[float]] = {"empty": [], "grown": []}
         for name, home in (("empty", empty), ("grown", folder), ("empty", empty)):
-            rates[name].append(received_per_s(Path(home)))
+            rates[name].append(received_per_s(Path(home), received))
     finally:
         shutil.rmtree(empty)
     figures = look_up(folder)
@@ -114,19 +114,19 @@ def there_and_back(one: OwnAuthority, other: OwnAuthority) -> None:
         heartbeat = False
 
 
-def received_per_s(folder: Path) -> float:
+def received_per_s(folder: Path, count: int) -> float:
     """Documents a second by `bench.receive`'s way, into the ledger as it is; undone afterwards."""
     with tempfile.TemporaryDirectory(dir=folder) as place:
         copies = {name: Path(place) / name for name in ("RU", "BY")}
         for name, home in copies.items():
             shutil.copytree(folder / name, home)
         with open_node(copies["RU"]) as own:
-            issue_all(own, RECEIVED, 80_000_000)
+            issue_all(own, count, 80_000_000)
             made = bundles(own, "BY", DOCUMENTS)
             url = own.book.settings[Authority("BY")].url
         with serving(copies["BY"]):
             took, _ = asyncio.run(post(url, made))
-    return RECEIVED / took
+    return count / took
 
 
 def look_up(folder: Path) -> dict[str, Any]:
@@ -211,6 +211,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--certificates", type=int, default=1_400_000)
+    parser.add_argument("--receive", type=int, default=RECEIVED, help="So many are timed.")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
-    print(json.dumps(main(asked.folder, asked.certificates), indent=2))
+    print(json.dumps(main(asked.folder, asked.certificates, asked.receive), indent=2))

@@ -10,12 +10,11 @@ and slow peers, with documents waiting for them. Printed: median and p95 of both
 import argparse
 import asyncio
 import json
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -25,13 +24,13 @@ from typing import Any
 
 from aiohttp import web
 
+from bench.homes import Node, add_peers, make_nodes, serving_all
 from node.authority import OwnAuthority
-from node.demo.nodes import free_ports
 from node.domain.participants import participants_on
 from node.office.issue import issue
 from node.office.officer import Officer
 from node.wiring import open_node
-from tests.nodes import kpnode, shipments
+from tests.nodes import shipments
 
 NEIGHBOURS = 3
 """On each side, so every healthy node exchanges with six."""
@@ -59,16 +58,6 @@ class Size:
         return self.nodes - self.dead - self.slow
 
 
-@dataclass(frozen=True)
-class Node:
-    """One authority's home, and what it issues to whom."""
-
-    authority: str
-    home: Path
-    url: str
-    log: Path
-
-
 def main(size: Size) -> dict[str, float]:
     """Both runs; returns the figures that are printed."""
     figures: dict[str, float] = {}
@@ -91,7 +80,7 @@ async def _run(folder: Path, size: Size, *, sick: bool) -> list[float]:
     async with AsyncExitStack() as stack:
         for node in ill[size.dead :]:  # the others are dead: nobody listens there
             await stack.enter_async_context(_slow(node))
-        await asyncio.to_thread(stack.enter_context, _serving(healthy))
+        await asyncio.to_thread(stack.enter_context, serving_all(healthy))
         owns = {n.authority: stack.enter_context(open_node(n.home)) for n in healthy}
         issued = await asyncio.to_thread(_traffic, owns, healthy, ill, size)
         await asyncio.to_thread(_settled, owns, healthy)
@@ -100,55 +89,15 @@ async def _run(folder: Path, size: Size, *, sick: bool) -> list[float]:
 
 def _make(folder: Path, size: Size, *, sick: bool) -> tuple[list[Node], list[Node]]:
     count = size.nodes if sick else size.healthy
-    ports = free_ports(2 * count)
-    nodes = []
-    for number, authority in enumerate(participants_on(date.today())[:count]):
-        home, url = folder / authority, f"http://localhost:{ports[2 * number]}"
-        nodes.append(Node(authority, home, url, folder / f"{authority}.log"))
-        kpnode(
-            "init", str(home), "--authority", authority, "--name", authority, "--url", url,
-            "--console", f"localhost:{ports[2 * number + 1]}", "--sandbox",
-        )  # fmt: skip
+    nodes = make_nodes(folder, participants_on(date.today())[:count])
     healthy, ill = nodes[: size.healthy], nodes[size.healthy :]
     for number, node in enumerate(healthy):
         around = range(1, NEIGHBOURS + 1)
         peers = [healthy[(number + n) % len(healthy)] for n in (*around, *(-n for n in around))]
         if ill:
             peers += [ill[(number + 5 * n) % len(ill)] for n in range(SICK_EACH)]
-        text = (node.home / "peers.toml").read_text("utf-8")
-        for peer in {p.authority: p for p in peers if p is not node}.values():
-            jwks = peer.home / "keys" / f"{peer.authority}.jwks.json"
-            text += (
-                f'\n[[peer]]\nauthority = "{peer.authority}"\nurl = "{peer.url}"\njwks = "{jwks}"\n'
-            )
-        (node.home / "peers.toml").write_text(text, "utf-8")
+        add_peers(node, peers)
     return healthy, ill
-
-
-@contextmanager
-def _serving(nodes: list[Node]) -> Iterator[None]:
-    processes = []
-    with ExitStack() as stack:
-        for node in nodes:
-            log = stack.enter_context(node.log.open("w"))
-            processes.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "node.cli", "--home", str(node.home), "serve"],
-                    stdout=subprocess.PIPE, stderr=log, text=True,
-                )
-            )  # fmt: skip
-        try:
-            for process in processes:
-                assert process.stdout is not None
-                assert process.stdout.readline(), "a node did not start"
-            yield
-        finally:
-            for process in processes:
-                process.terminate()
-            for process in processes:
-                process.wait(30)
-                assert process.stdout is not None
-                process.stdout.close()
 
 
 def _slow(node: Node) -> Any:

@@ -25,6 +25,22 @@ def test_every_figure_is_a_ratio_to_a_limit_of_the_same_run() -> None:
     assert json.loads(told.splitlines()[-1])["limits"].keys() == {"V1", "V2", "sign", "S"}
 
 
+def test_growth_is_measured_beside_an_empty_ledger(tmp_path: Path) -> None:
+    told = json.loads(
+        run("bench.growth", "--folder", str(tmp_path), "--certificates", "1200", "--receive", "50")
+    )
+
+    assert told["entries"] > told["certificates"] == 1200
+    assert told["receive_ratio"] > 0
+
+
+def test_a_year_is_issued_exchanged_and_confirmed() -> None:
+    told = json.loads(run("bench.year", "--share", "0.001", "--largest", "4"))
+
+    assert told["authorities"] == 4
+    assert told["verifications"] > 2 * told["certificates"] > 0
+
+
 def test_healthy_peers_are_compared_with_and_without_sick_ones() -> None:
     told = json.loads(
         run("bench.isolation", "--nodes", "5", "--dead", "1", "--slow", "1", "--seconds", "2")
