@@ -164,7 +164,7 @@ def _shipments(sender: str, to: str, numbers: Iterator[int], count: int) -> list
 
 
 def _settled(owns: dict[str, OwnAuthority], healthy: list[Node]) -> None:
-    from node.exchange.status import status
+    from node.watch.peers import status
 
     names, until = {node.authority for node in healthy}, time.time() + PATIENCE_S
     for own in owns.values():

@@ -11,7 +11,7 @@ import json
 import os
 import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,11 +23,11 @@ from node.clock import iso
 from node.config import MAX_CONFIG_BYTES, PEERS_FILE, Config
 from node.crew import Crew
 from node.durable_file import sync_folder
-from node.errors import ConfigError
+from node.errors import ConfigError, LedgerUnavailableError
 from node.home_lock import in_use
 from node.ids import Authority
 from node.jose.keys import MAX_KEY_SET_BYTES, KeySet, read_key_set
-from node.ledger import recovery
+from node.ledger import acts, recovery
 from node.ledger.audit import Audit, audit
 from node.ledger.checkpoints import CheckpointKeeper
 from node.ledger.copy import copy
@@ -94,6 +94,8 @@ def make(own: OwnAuthority, target: Path, progress: Progress) -> Backup:
             archive.add(database, _DATABASE, filter=_nobody)
         fresh.replace(target)
         sync_folder(target.parent)
+        with suppress(LedgerUnavailableError):  # the file counts all the same
+            own.ledger.write(lambda tx: acts.note(tx, own.now_s(), "backup", str(target)))
     finally:
         for path in (fresh, database, *_beside(database)):
             path.unlink(missing_ok=True)

@@ -92,6 +92,7 @@ class PeerSettings:
             other does all the calling. ``carry``: files.
         ca: Whose certificates its server may show, PEM; None for those the system trusts.
         client_certificate: The one certificate its client must show, PEM; None for no demand.
+        thresholds: When its conditions count, where that differs from other peers.
     """
 
     authority: Authority
@@ -101,6 +102,7 @@ class PeerSettings:
     mode: str
     ca: Path | None = None
     client_certificate: Path | None = None
+    thresholds: "Thresholds | None" = None
 
     @property
     def called(self) -> bool:
@@ -124,6 +126,38 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Thresholds:
+    """When a condition of a peer counts (``[alerts]``, or the peer's own table).
+
+    Attributes:
+        silent_minutes: Nothing in one direction for so long; three heartbeats.
+        lag_minutes: The oldest document that waits is so old.
+    """
+
+    silent_minutes: int = 45
+    lag_minutes: int = 60
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSettings:
+    """The table ``[alerts]``: when and how the operator is told.
+
+    Attributes:
+        command: Program and arguments; gets the alert as JSON on stdin.
+        webhook: URL that the alert is posted to.
+        thresholds: Of peers that have none of their own.
+        backup_days, key_days, disk_gib: The node's own conditions.
+    """
+
+    command: tuple[str, ...] = ()
+    webhook: str = ""
+    thresholds: Thresholds = Thresholds()
+    backup_days: int = 7
+    key_days: int = 30
+    disk_gib: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole of `peers.toml`."""
 
@@ -132,6 +166,12 @@ class Config:
     peers: tuple[PeerSettings, ...]
     policy: Policy = Policy()
     tls: TlsSettings = TlsSettings()
+    alerts: AlertSettings = AlertSettings()
+
+    def thresholds(self, authority: str) -> Thresholds:
+        """When conditions of a peer count."""
+        peer = self.peer(authority)
+        return peer.thresholds if peer and peer.thresholds else self.alerts.thresholds
 
     def peer(self, authority: str) -> PeerSettings | None:
         """The settings of one peer."""
@@ -193,13 +233,16 @@ def parse(raw: bytes, home: Path, check: Check) -> Config:
         listed = "; ".join(f"{f.pointer or '/'}: {f.detail}" for f in findings)
         raise ConfigError(f"{PEERS_FILE}: {listed}")
     node = _node(home.resolve(), data["node"])
-    peers = tuple(_peer(home.resolve(), node, table) for table in data.get("peer", ()))
+    alerts = _alerts(data.get("alerts", {}), node.sandbox)
+    peers = tuple(
+        _peer(home.resolve(), node, table, alerts.thresholds) for table in data.get("peer", ())
+    )
     names = [peer.authority for peer in peers]
     if len(set(names)) != len(names):
         raise ConfigError(f"{PEERS_FILE}: a peer stands twice")
     tls = _tls(home.resolve(), data.get("tls", {}))
     _check_listener(node, tls)
-    return Config(home.resolve(), node, peers, _policy(data.get("policy", {})), tls)
+    return Config(home.resolve(), node, peers, _policy(data.get("policy", {})), tls, alerts)
 
 
 def peer_table(authority: str, name: str, url: str, jwks: str, mode: str) -> str:
@@ -265,7 +308,7 @@ def _node(home: Path, table: dict[str, Any]) -> NodeSettings:
     )
 
 
-def _peer(home: Path, node: NodeSettings, table: dict[str, Any]) -> PeerSettings:
+def _peer(home: Path, node: NodeSettings, table: dict[str, Any], usual: Thresholds) -> PeerSettings:
     url, mode = table.get("url", ""), table.get("mode", PUSH)
     check_url(url, node.sandbox)
     if mode == PUSH and not url:
@@ -283,6 +326,29 @@ def _peer(home: Path, node: NodeSettings, table: dict[str, Any]) -> PeerSettings
         mode=mode,
         ca=_path(home, table, "ca"),
         client_certificate=_path(home, table, "client_certificate"),
+        thresholds=_thresholds(table, usual),
+    )
+
+
+def _alerts(table: dict[str, Any], sandbox: bool) -> AlertSettings:
+    webhook = table.get("webhook", "")
+    if webhook:
+        check_url(webhook, sandbox)
+    numbers = {
+        name: table[name] for name in ("backup_days", "key_days", "disk_gib") if name in table
+    }
+    return AlertSettings(
+        command=tuple(table.get("command", ())),
+        webhook=webhook,
+        thresholds=_thresholds(table, Thresholds()),
+        **numbers,
+    )
+
+
+def _thresholds(table: dict[str, Any], usual: Thresholds) -> Thresholds:
+    return Thresholds(
+        table.get("silent_minutes", usual.silent_minutes),
+        table.get("lag_minutes", usual.lag_minutes),
     )
 
 

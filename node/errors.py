@@ -133,6 +133,15 @@ class LedgerUnavailableError(NodeError):
 
 
 class PeerUnreachableError(NodeError):
-    """A peer gave no usable answer; try later."""
+    """A peer gave no usable answer; try later.
+
+    Args:
+        message: In words.
+        step: Where the way breaks off, as `kpnode peer probe` names it.
+    """
 
     code = "peer-unreachable"
+
+    def __init__(self, message: str, step: str = "answer") -> None:
+        super().__init__(message)
+        self.step = step

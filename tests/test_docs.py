@@ -80,6 +80,7 @@ def test_the_settings_page_names_every_member() -> None:
         *properties["node"]["properties"],
         *properties["tls"]["properties"],
         *properties["peer"]["items"]["properties"],
+        *properties["alerts"]["properties"],
     ]:
         assert re.search(rf"^\|[^|]*`{member}`[^|]*\|", text, re.MULTILINE), member
 
@@ -146,3 +147,10 @@ def test_the_life_of_a_certificate_is_drawn_from_the_table_of_states() -> None:
         assert row in text
     for state, meaning in MEANINGS.items():
         assert f"| {state} | {meaning} |" in text
+
+
+def test_every_state_and_alert_stands_in_the_operations_page_with_its_words() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text("utf-8")
+
+    for word, told in [*STATES.items(), *CONDITIONS.items()]:
+        assert f"| `{word}` | {told.means} | {told.do} |" in text, word

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from node.authority import OwnAuthority
-from node.exchange.status import status
 from node.ledger import entries, peers
+from node.watch.peers import status
 from node.web.limits import Limits, Patience
 from tests.hostile import Attacker, Case, cases
 from tests.nodes import SetClock, make_homes, opened

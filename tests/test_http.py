@@ -12,11 +12,11 @@ from node import bundle
 from node.authority import OwnAuthority
 from node.domain.kinds import REQUEST
 from node.exchange import tokens
-from node.exchange.status import status
 from node.ledger import entries, streams, witness
 from node.log import tree
 from node.office.issue import issue
 from node.office.officer import Officer
+from node.watch.peers import status
 from tests.nodes import SetClock, shipments
 from tests.serving import deliver, listening
 from tests.wire import Wire, unb64

@@ -67,6 +67,7 @@ def show(output: Output, number: str) -> None:
     from node.errors import NotFoundError
     from node.ledger import certificates
     from node.office.officer import day_of
+    from node.watch.journey import told
     from node.wiring import open_node
 
     with open_node(output.home, signing=False) as own:
@@ -87,17 +88,7 @@ def show(output: Output, number: str) -> None:
         "meaning": MEANINGS[held.state],
         "refused_with": held.errors,
         "held_by": sorted({name, held.peer} if at_peer else {name}),
-        "timeline": [
-            {
-                "at": iso(e.at),
-                "what": e.what,
-                "document": e.document,
-                "state": e.state,
-                "who": e.who,
-                "detail": _detail(e),
-            }
-            for e in events
-        ],
+        "timeline": [told(e) for e in events],
         "open": [
             {"sent": i.sent, "document": i.document, "code": i.code, "detail": i.detail}
             for i in open_items
@@ -119,7 +110,7 @@ def show(output: Output, number: str) -> None:
         f"valid        {held.body['issued_on']} to {held.body['expires_on']}",
         "",
         *(
-            f"{iso(e.at)}  {e.what:<24} {e.who}{_dash(_detail(e))}\n"
+            f"{iso(e.at)}  {e.what:<24} {e.who}{_dash(told(e)['detail'])}\n"
             f"{'':22}{e.document}{_dash(e.state and f'then {e.state}')}"
             for e in events
         ),
@@ -144,13 +135,6 @@ def papers(output: Output) -> None:
     items = [{"number": p.number, "authority": p.authority, "doc_id": p.doc_id} for p in found]
     columns = {"number": "NUMBER", "authority": "ISSUER", "doc_id": "RECORD"}
     output.rows({"items": items, "next": None}, items, columns, "Every paper has its document.")
-
-
-def _detail(event: Any) -> str:
-    """The words of an event, where it has some."""
-    body = event.body
-    told = [body.get(name) for name in ("reason", "remarks", "place", "technical_number")]
-    return "; ".join(text for text in told if text)
 
 
 def _dash(text: str) -> str:

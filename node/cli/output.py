@@ -62,10 +62,11 @@ class Output:
         empty: str = "",
     ) -> None:
         """A result of many rows: JSON where wanted, else a table; `empty` says what to do next."""
-        self.result(value, lambda: _table(items, columns) if items else empty)
+        self.result(value, lambda: table(items, columns) if items else empty)
 
 
-def _table(items: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
+def table(items: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
+    """Rows under headings, as wide as the terminal."""
     import io
 
     from rich.console import Console

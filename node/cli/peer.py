@@ -1,6 +1,6 @@
 """`kpnode peer`: the authorities to exchange with."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -97,54 +97,52 @@ def list_(output: Output) -> None:
     output.rows({"items": items, "next": None}, items, columns, empty)
 
 
+SHOWN_ATTEMPTS = 10
+
+
+def _attempt(one: Any) -> str:
+    """An attempt for people: when, how often, how it ended."""
+    often = f" ({one['tries']} times until {one['until']})" if one["tries"] > 1 else ""
+    took = f" in {one['took_s']} s" if one["took_s"] is not None else ""
+    ended = f"{one['step']}: {one['error']}" if one["error"] else f"{one['step']}{took}"
+    return f"{one['at']}{often} {one['documents']} documents, {ended}"
+
+
 @command()
 @click.argument("authority")
 def show(output: Output, authority: str) -> None:
-    """Show one peer: keys, streams, quarantine, incidents."""
-    from node.errors import NotFoundError
-    from node.exchange.status import status
-    from node.incidents import INCIDENTS
+    """Show one peer: keys, streams, attempts, quarantine, incidents."""
     from node.ledger import peers, streams, witness
+    from node.watch.peers import STATES
+    from node.watch.peers import peer as read
     from node.wiring import open_node
 
     with open_node(output.home, signing=False) as own:
+        row = read(own, authority)
         settings = own.config.peer(authority)
-        if settings is None:
-            raise NotFoundError(f"{authority} is no peer of this node; see kpnode peer list")
-        row = next(r for r in status(own)["peers"] if r["authority"] == authority)
-        state, kept, held, incidents = own.ledger.read(
+        assert settings is not None
+        state, kept, held = own.ledger.read(
             lambda tx: (
                 peers.state(tx, authority),
                 streams.quarantined(tx, authority),
                 witness.held(tx, authority),
-                peers.incidents(tx, authority),
             )
         )
         keys = own.book.ring.get(settings.authority)
     result = {
         **row,
-        "name": settings.name,
         "url": settings.url or None,
-        "mode": settings.mode,
         "fingerprint": state.fingerprint if state else None,
         "keys": [dict(key.jwk) for key in keys.keys.values()] if keys else [],
         "witnessed": {"size": held.size, "note": held.note} if held else None,
         "quarantined": [
             {"position": q.position, "doc_id": q.doc_id, "errors": q.errors} for q in kept
         ],
-        "incidents": [
-            {
-                **told,
-                "means": INCIDENTS[incident.code].means,
-                "mend": INCIDENTS[incident.code].mend.replace("PEER", authority),
-                "evidence": incident.evidence,
-            }
-            for told, incident in zip(row["incidents"], incidents, strict=True)
-        ],
     }
     lines = [
         f"{settings.authority}  {settings.name}",
-        f"state        {row['state']}",
+        f"state        {row['state']}: {STATES[row['state']].means}",
+        *([f"to do        {STATES[row['state']].do}"] if row["state"] != "in sync" else []),
         f"address      {settings.url or 'none'} ({settings.mode})",
         f"fingerprint  {result['fingerprint']}",
         f"sent         {row['out']['acknowledged']} of {row['out']['position']} acknowledged",
@@ -167,6 +165,11 @@ def show(output: Output, authority: str) -> None:
             )
         ),
         *(f"quarantine   {q.position} {q.doc_id} {q.errors[0]['code']}" for q in kept),
+        *(f"attempt      {_attempt(one)}" for one in row["attempts"][:SHOWN_ATTEMPTS]),
+        *(
+            f"ALERT        {one['code']} since {one['since']}: {one['detail']}"
+            for one in row["alerts"]
+        ),
     ]
     output.result(result, "\n".join(lines))
 

@@ -18,8 +18,8 @@ def sync(output: Output, peer: str | None) -> None:
     import structlog
 
     from node.errors import NotFoundError
-    from node.exchange.status import status
     from node.ids import Authority
+    from node.watch.peers import status
     from node.wiring import open_node
 
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # errors are in the result

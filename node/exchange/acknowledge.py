@@ -4,6 +4,7 @@ One transaction: the receipt, its outcomes, its log entry, the position acknowle
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from node import base64url, bundle
@@ -18,8 +19,9 @@ from node.exchange.peer_log import ForkError, Gap
 from node.ids import Authority
 from node.jose.strict import parse
 from node.jose.verify import verify
-from node.ledger import entries, peers, recovery, streams, transport, witness
+from node.ledger import deliveries, entries, peers, recovery, streams, transport, witness
 from node.ledger.database import Transaction
+from node.ledger.deliveries import DELIVERED, Delivery
 from node.ledger.witness import Seen
 from node.schema.validation import check_document
 
@@ -42,6 +44,19 @@ class InvalidReceiptError(NodeError):
         self.problem = problem
 
 
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """What was seen on the way of a bundle and back.
+
+    Attributes:
+        took_s: From question to answer.
+        clock_s: By how many seconds the peer's clock is ahead, or None.
+    """
+
+    took_s: float | None = None
+    clock_s: int | None = None
+
+
 class Acknowledger:
     """Lets receipts count. Synchronous; call it off the event loop."""
 
@@ -49,7 +64,12 @@ class Acknowledger:
         self._own = own
 
     def accept(
-        self, peer: Authority, manifest: str, raw: bytes, bridge: Sequence[bytes] | None = None
+        self,
+        peer: Authority,
+        manifest: str,
+        raw: bytes,
+        bridge: Sequence[bytes] | None = None,
+        trip: Trip | None = None,
     ) -> Gap | None:
         """Check a receipt and let it count.
 
@@ -58,6 +78,7 @@ class Acknowledger:
             manifest: The manifest it must name.
             raw: The receipt.
             bridge: The proof of a `Gap` returned earlier, once the peer has answered.
+            trip: How it went, where it was fetched by this very call.
 
         Returns:
             None when it counts, or the gap in the peer's log to ask for first.
@@ -66,7 +87,7 @@ class Acknowledger:
             InvalidReceiptError: It is none; forks are kept as incidents.
             LogBehindError: Nothing may be recorded.
         """
-        return self._count(self._authentic(peer, raw), manifest, bridge)
+        return self._count(self._authentic(peer, raw), manifest, bridge, trip or Trip())
 
     def open(self, raw: bytes) -> Document:
         """A receipt that came on its own: posted after a pull, or carried. Records nothing.
@@ -94,7 +115,7 @@ class Acknowledger:
         """
         peer, manifest = receipt.iss, receipt.body["manifest"]
         if "code" not in receipt.body:
-            return self._count(receipt, manifest, None)
+            return self._count(receipt, manifest, None, Trip())
         if not self._is_sent(peer, manifest):
             raise InvalidReceiptError("the statement names no manifest of ours", "not-found")
         self.forked(peer, manifest, receipt.body["code"], receipt.signed.raw.decode())
@@ -130,12 +151,14 @@ class Acknowledger:
         return sent is not None and sent.peer == peer
 
     def _count(
-        self, receipt: Document, manifest: str, bridge: Sequence[bytes] | None
+        self, receipt: Document, manifest: str, bridge: Sequence[bytes] | None, trip: Trip
     ) -> Gap | None:
         peer, own = receipt.iss, self._own
         own.fault("send.receipt")
         try:
-            return own.ledger.write(lambda tx: self._accept(tx, peer, manifest, receipt, bridge))
+            return own.ledger.write(
+                lambda tx: self._accept(tx, peer, manifest, receipt, bridge, trip)
+            )
         except ForkError as fork:
             # A forked log concerns all that comes from it, a forked stream only what goes there.
             direction = "both" if fork.code == "log-fork" else "out"
@@ -172,6 +195,7 @@ class Acknowledger:
         manifest: str,
         receipt: Document,
         bridge: Sequence[bytes] | None,
+        trip: Trip,
     ) -> Gap | None:
         own, body, now_s = self._own, receipt.body, self._own.now_s()
         sent = transport.manifest(tx, manifest)
@@ -210,9 +234,15 @@ class Acknowledger:
         peers.update(
             tx, peer, acknowledged=acknowledged,
             in_flight=None if state.in_flight == manifest else state.in_flight,
-            attempts=0, next_try=0, last_error=None, last_out=now_s,
+            attempts=0, next_try=0, last_error=None, last_step=None, last_out=now_s,
+            clock_s=state.clock_s if trip.clock_s is None else trip.clock_s,
             batch=min(bundle.MAX_DOCUMENTS, state.batch * GROWS_BY) if full else state.batch,
         )  # fmt: skip
+        if sent.last >= sent.first:
+            made = Delivery(
+                peer, sent.made_at, now_s, 1, sent.first, sent.last, DELIVERED, None, trip.took_s
+            )
+            deliveries.note(tx, made)
         return None
 
 

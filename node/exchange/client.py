@@ -49,6 +49,13 @@ class Answer:
     retry_after_s: float | None
     date: str | None = None
 
+    def clock_ahead_s(self, now: datetime) -> float | None:
+        """By how much the peer's clock is ahead of a moment; None if it does not say."""
+        try:
+            return (parsedate_to_datetime(self.date or "") - now).total_seconds()
+        except (ValueError, TypeError):
+            return None
+
     def json(self) -> dict[str, Any]:
         """The body as a JSON object, read strictly; empty where it is none."""
         try:
@@ -151,17 +158,23 @@ class PeerClient:
                     response.headers.get("Date"),
                 )
         except aiohttp.ConnectionTimeoutError:
-            raise PeerUnreachableError(f"{url.host}:{url.port}: cannot connect in time") from None
+            raise PeerUnreachableError(
+                f"{url.host}:{url.port}: cannot connect in time", "connect"
+            ) from None
         except TimeoutError:
             raise TimedOutError(f"{url.host}:{url.port} took too long to answer") from None
         except aiohttp.ClientConnectorCertificateError as error:
             reason = getattr(error.certificate_error, "verify_message", error.certificate_error)
+            told = f"{url.host}:{url.port}: its certificate is not trusted: {reason}"
+            raise PeerUnreachableError(told, "tls") from None
+        except aiohttp.ClientConnectorDNSError as error:
             raise PeerUnreachableError(
-                f"{url.host}:{url.port}: its certificate is not trusted: {reason}"
+                f"{url.host}: no address: {error.os_error}", "name"
             ) from None
         except aiohttp.ClientConnectorError as error:
             reason = error.os_error.strerror or error.os_error
-            raise PeerUnreachableError(f"{url.host}:{url.port}: cannot connect: {reason}") from None
+            told = f"{url.host}:{url.port}: cannot connect: {reason}"
+            raise PeerUnreachableError(told, "connect") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise PeerUnreachableError(f"{url.host}:{url.port}: {error}") from None
 

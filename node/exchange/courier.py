@@ -29,8 +29,9 @@ from node.exchange.fetch import Fetcher
 from node.exchange.push import Pusher
 from node.exchange.refusal import PeerRefusedError
 from node.ids import Authority
-from node.ledger import peers
+from node.ledger import deliveries, peers, streams
 from node.ledger.database import Transaction
+from node.ledger.deliveries import Delivery
 
 LEASE_S = 30
 """Renewed while a delivery lasts. What a crashed `serve` held is taken over at the next start."""
@@ -215,7 +216,7 @@ class Courier:
         return state is not None and state.paused_at is not None
 
     def _well(self, tx: Transaction) -> None:
-        peers.update(tx, self._peer, attempts=0, next_try=0, last_error=None)
+        peers.update(tx, self._peer, attempts=0, next_try=0, last_error=None, last_step=None)
 
     async def _due(self) -> tuple[int, float]:
         """Failures in a row, and the seconds until the next try may begin."""
@@ -246,7 +247,18 @@ class Courier:
             pause = backoff.delay_s(attempts, self._random, retry_after_s)
             pause = backoff.CAP_S if at_cap else pause
             next_try = self._own.now_s() + int(pause)
-            peers.update(tx, self._peer, attempts=attempts, next_try=next_try, last_error=text)
+            step = _step(error)
+            peers.update(
+                tx, self._peer,
+                attempts=attempts, next_try=next_try, last_error=text, last_step=step,
+            )  # fmt: skip
+            last = streams.sent_place(tx, self._peer)
+            first = (state.acknowledged if state else 0) + 1
+            now_s = self._own.now_s()
+            deliveries.note(
+                tx, Delivery(self._peer, now_s, now_s, 1, first, last.position if last else 0,
+                             step, text, None),
+            )  # fmt: skip
             return pause
 
         try:
@@ -290,3 +302,14 @@ class Courier:
             self._own.ledger.write,
             lambda tx: peers.take_lease(tx, self._peer, self._holder, now_s, now_s + LEASE_S),
         )
+
+
+def _step(error: Exception) -> str:
+    """Where a failure was, in a word; those of the way are `node.exchange.probe`'s."""
+    if isinstance(error, PeerUnreachableError):
+        return error.step
+    if isinstance(error, PeerRefusedError):
+        return "answer" if error.by_proxy else "refused"
+    if isinstance(error, InvalidReceiptError):
+        return "receipt"
+    return "this node"

@@ -7,7 +7,6 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -166,10 +165,8 @@ def _keys(own: OwnAuthority, peer: Authority, answer: Answer | None) -> Step:
 
 
 def _clock(own: OwnAuthority, answer: Answer) -> Step:
-    try:
-        sent = parsedate_to_datetime(answer.date or "")
-        apart = (sent - own.clock.now()).total_seconds()
-    except (ValueError, TypeError):
+    apart = answer.clock_ahead_s(own.clock.now())
+    if apart is None:
         return Step("clock", False, "it does not say what time it is", "ask its operator")
     found = f"{abs(apart):.0f} s {'ahead' if apart > 0 else 'behind'}"
     if abs(apart) > CLOCK_WARN_S:

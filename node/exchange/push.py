@@ -10,7 +10,7 @@ import structlog
 from node.authority import OwnAuthority
 from node.errors import PeerUnreachableError
 from node.exchange import inspection
-from node.exchange.acknowledge import Acknowledger, InvalidReceiptError
+from node.exchange.acknowledge import Acknowledger, InvalidReceiptError, Trip
 from node.exchange.client import Answer, PeerClient, TimedOutError
 from node.exchange.peer_log import Gap, read_proof
 from node.exchange.refusal import PeerRefusedError, is_transient, refusal
@@ -86,7 +86,7 @@ class Pusher:
             if again is None:
                 return None
             outgoing, answer = again, await self._post(again)
-        await self._answered(outgoing, answer)
+        await self._answered(outgoing, answer, time.monotonic() - started)
         log.info(
             "delivered",
             peer=self._peer,
@@ -132,14 +132,16 @@ class Pusher:
             await asyncio.to_thread(self._sender.halve, self._peer, outgoing.count)
             raise
 
-    async def _answered(self, outgoing: Outgoing, answer: Answer) -> None:
+    async def _answered(self, outgoing: Outgoing, answer: Answer, took_s: float) -> None:
         if answer.status != 200:
             await self._refused(outgoing, answer)
         accept, manifest = self._acknowledger.accept, outgoing.manifest
-        gap = await asyncio.to_thread(accept, self._peer, manifest, answer.body)
+        apart = answer.clock_ahead_s(self._own.clock.now())
+        trip = Trip(took_s, None if apart is None else round(apart))
+        gap = await asyncio.to_thread(accept, self._peer, manifest, answer.body, None, trip)
         if gap is not None:
             bridge = await self._ask_consistency(gap)
-            left = await asyncio.to_thread(accept, self._peer, manifest, answer.body, bridge)
+            left = await asyncio.to_thread(accept, self._peer, manifest, answer.body, bridge, trip)
             if left is not None:
                 raise InvalidReceiptError(f"no proof from size {left.old} to {left.new} verifies")
 

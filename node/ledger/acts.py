@@ -40,6 +40,16 @@ def note_each(
     )
 
 
+def newest(tx: Transaction, verb: str) -> Act | None:
+    """The last act of a kind."""
+    row = tx.execute(
+        "SELECT at, verb, subject, office, officer, account FROM acts WHERE verb = ? "
+        "ORDER BY id DESC LIMIT 1",
+        (verb,),
+    ).fetchone()
+    return None if row is None else Act(*row)
+
+
 def listed(tx: Transaction, subject: str) -> list[Act]:
     """The acts on a subject, oldest first."""
     rows = tx.execute(

@@ -13,12 +13,13 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from node import base64url
+from node.clock import iso
 from node.domain import states
 from node.domain.facts import HeldCertificate
 from node.domain.kinds import CERTIFICATE, KINDS, RECORD
 from node.domain.states import EXPORTER, IMPORTER
 from node.ids import Authority, DocId, participant_of
-from node.ledger import drafts, entries, papers, parties, streams
+from node.ledger import deliveries, drafts, entries, papers, parties, streams
 from node.ledger.database import EACH, Transaction, each
 
 _PAPER_MET = states.transition(IMPORTER, states.ON_PAPER, CERTIFICATE.name)
@@ -59,7 +60,7 @@ class Event:
     Attributes:
         at: Seconds.
         what: The event, e.g. ``discrepancy``.
-        document: The doc id of what proves it.
+        document: The doc id of what proves it, or ``""``.
         state: The state it led to, or ``""`` where it changed none.
         who: Authority, office and officer who did it, as far as they are named.
         body: The document's body, empty for a receipt.
@@ -350,6 +351,11 @@ def timeline(tx: Transaction, certificate: Certificate) -> list[Event]:
             (certificate.doc_id, certificate.peer),
         )
     ]
+    for made in deliveries.about(tx, certificate.peer, certificate.doc_id):
+        if made.step != deliveries.DELIVERED:
+            often = f", {made.tries} times until {iso(made.until)}" if made.tries > 1 else ""
+            why = {"remarks": f"{made.step}: {made.error}{often}"}
+            receipts.append(Event(made.at, "attempt failed", "", "", certificate.peer, why))
     paper = papers.record_of(tx, certificate.number) if certificate.side == IMPORTER else None
     if paper is not None:
         early = _event(tx, paper, "record:presentation", states.ON_PAPER)

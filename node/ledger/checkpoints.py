@@ -8,6 +8,7 @@ import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from node import durable_file
@@ -226,6 +227,22 @@ def _read(path: Path) -> str | None:
         raise LogBehindError(
             f"{path} cannot be read ({error}); restore it, the ledger may be a copy"
         ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """When a checkpoint of which size was signed."""
+
+    size: int
+    signed_at: int
+
+
+def newest(tx: Transaction) -> Signed | None:
+    """The largest checkpoint that was signed."""
+    row = tx.execute(
+        "SELECT size, signed_at FROM checkpoints ORDER BY size DESC LIMIT 1"
+    ).fetchone()
+    return None if row is None else Signed(*row)
 
 
 def all_checkpoints(tx: Transaction) -> list[Checkpoint]:

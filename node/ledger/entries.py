@@ -104,6 +104,12 @@ def entry(tx: Transaction, index: int) -> Entry | None:
     return None if row is None else Entry(*row)
 
 
+def by_doc_id(tx: Transaction, doc_id: str) -> Entry | None:
+    """The entry of a document."""
+    row = tx.execute(f"{_ENTRY} WHERE d.doc_id = ?", (doc_id,)).fetchone()
+    return None if row is None else Entry(*row)
+
+
 def listed(tx: Transaction, after: int, limit: int) -> list[Entry]:
     """Entries with an index from `after` on, oldest first."""
     rows = tx.execute(f"{_ENTRY} WHERE e.idx >= ? ORDER BY e.idx LIMIT ?", (after, limit))

@@ -246,6 +246,29 @@ def _growth(db: Database) -> None:
     db.conn.execute("DROP TABLE certificates_before")
 
 
+@migrations(name="0004-watch")
+def _watch(db: Database) -> None:
+    _run(
+        db,
+        """
+        CREATE TABLE deliveries (
+          id INTEGER PRIMARY KEY, peer TEXT NOT NULL,
+          at INTEGER NOT NULL, until INTEGER NOT NULL, tries INTEGER NOT NULL,
+          first INTEGER NOT NULL, last INTEGER NOT NULL,
+          step TEXT NOT NULL, error TEXT, took_s REAL) STRICT;
+        CREATE INDEX deliveries_peer ON deliveries (peer, id);
+        CREATE INDEX certificates_state ON certificates (side, state);
+        CREATE INDEX acts_verb ON acts (verb, id);
+        ALTER TABLE peers ADD COLUMN last_step TEXT;
+        ALTER TABLE peers ADD COLUMN clock_s INTEGER;
+        CREATE TABLE alerts (
+          code TEXT NOT NULL, subject TEXT NOT NULL, detail TEXT NOT NULL,
+          since INTEGER NOT NULL, opened_at INTEGER, better_since INTEGER,
+          PRIMARY KEY (code, subject)) STRICT, WITHOUT ROWID
+        """,
+    )
+
+
 def _run(db: Database, statements: str) -> None:
     # One by one: executescript would commit the migration's transaction first.
     for statement in statements.split(";"):

@@ -30,6 +30,8 @@ class PeerState:
         shown_size: The size of this log that was last shown to the peer, which may not have got it.
         paused_at, paused_because: When and why the exchange was paused, or None.
         looked_through: The last position of its stream whose quarantine an operator has seen.
+        last_step: Where the last failure was, e.g. ``connect``, or None.
+        clock_s: By how many seconds its clock was ahead when it last answered, or None.
     """
 
     authority: str
@@ -50,6 +52,8 @@ class PeerState:
     paused_at: int | None
     paused_because: str | None
     looked_through: int
+    last_step: str | None
+    clock_s: int | None
 
     @property
     def met_log(self) -> bool:
@@ -73,7 +77,7 @@ class Incident:
 _COLUMNS = (
     "authority, fingerprint, in_flight, acknowledged, proven_size, known, attempts, "
     "next_try, batch, last_error, last_out, last_in, bad_proofs, shown_size, proven_at, paused_at, "
-    "paused_because, looked_through"
+    "paused_because, looked_through, last_step, clock_s"
 )
 _UPDATABLE = frozenset(PeerState.__dataclass_fields__) - {
     "authority",

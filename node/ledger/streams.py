@@ -163,6 +163,15 @@ def settle(
     )
 
 
+def outcome(tx: Transaction, peer: str, doc_id: str) -> dict[str, Any] | None:
+    """What a peer's last receipt says of a document, or None."""
+    row = tx.execute(
+        "SELECT outcome, idx, errors, receipt, at FROM outcomes WHERE peer = ? AND doc_id = ?",
+        (peer, doc_id),
+    ).fetchone()
+    return None if row is None else {**dict(row), "errors": json.loads(row["errors"])}
+
+
 def forget_outcomes(tx: Transaction) -> None:
     """Before the receipts are read again."""
     tx.execute("DELETE FROM outcomes")

@@ -12,6 +12,7 @@ class Sent:
     Attributes:
         until: It may be sent, and its receipt counts, until this second.
         carried: Whether it has what a carried bundle needs: a long life, and proofs.
+        made_at: When it was signed; set when it is read.
     """
 
     manifest: str
@@ -21,9 +22,12 @@ class Sent:
     last: int
     until: int
     carried: bool = False
+    made_at: int = 0
 
 
-_SENT = "SELECT s.manifest, s.peer, s.jws, s.first, s.last, s.until, s.carried FROM sent s"
+_SENT = (
+    "SELECT s.manifest, s.peer, s.jws, s.first, s.last, s.until, s.carried, s.made_at FROM sent s"
+)
 
 
 def keep_manifest(tx: Transaction, sent: Sent, at_s: int) -> None:
@@ -57,9 +61,9 @@ def manifests_with_documents(tx: Transaction, peer: str) -> list[Sent]:
     return [_sent(row) for row in rows]
 
 
-def _sent(row: tuple[str, str, bytes, int, int, int, int]) -> Sent:
-    manifest_id, peer, jws, first, last, until, carried = row
-    return Sent(manifest_id, peer, jws, first, last, until, bool(carried))
+def _sent(row: tuple[str, str, bytes, int, int, int, int, int]) -> Sent:
+    manifest_id, peer, jws, first, last, until, carried, made_at = row
+    return Sent(manifest_id, peer, jws, first, last, until, bool(carried), made_at)
 
 
 def keep_receipt(

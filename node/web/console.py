@@ -1,6 +1,4 @@
-"""The console listener: health and status as JSON."""
-
-import asyncio
+"""The console listener: pages, JSON, health and metrics. Reads only, until there is a sign-in."""
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -8,18 +6,22 @@ from aiohttp.typedefs import Handler
 from node.authority import OwnAuthority
 from node.config import is_loopback
 from node.errors import ProblemError
-from node.exchange.status import status
-from node.web import problems
+from node.web import api, metrics, pages, problems
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
 
 
 def application(own: OwnAuthority) -> web.Application:
-    """The application of the console listener; reads only."""
-
-    async def healthz(_: web.Request) -> web.Response:
-        return web.json_response({"ok": True, "authority": own.name, "sandbox": own.sandbox})
-
-    async def read_status(_: web.Request) -> web.Response:
-        return web.json_response(await asyncio.to_thread(status, own))
+    """The application of the console listener."""
 
     @web.middleware
     async def own_host(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -30,6 +32,13 @@ def application(own: OwnAuthority) -> web.Application:
             raise ProblemError("not-found", "no such host")
         return await handler(request)
 
+    async def harden(_: web.Request, response: web.StreamResponse) -> None:
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+
     app = web.Application(middlewares=[problems.middleware, own_host])
-    app.add_routes([web.get("/healthz", healthz), web.get("/api/v1/status", read_status)])
+    app.on_response_prepare.append(harden)
+    pulse = pages.Pulse(own)
+    app.on_shutdown.append(pulse.close)
+    app.add_routes([*api.routes(own), *metrics.routes(own), *pages.routes(own, pulse)])
     return app

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
+import aiohttp
 import structlog
 from aiohttp import web
 
@@ -20,12 +21,17 @@ from node.exchange.dispatch import Dispatch
 from node.ledger import peers
 from node.tls import files as tls_files
 from node.tls import renew, server_context
+from node.watch import conditions
+from node.watch.tell import tell
 from node.web import console, peer_listener
 
 HOLDER = "serve"
 
 WATCH_S = 1.0
 """Commands write beside a running node; it notices within two seconds."""
+
+LOOK_S = 10.0
+"""Between two looks at the conditions of alerts."""
 
 REJUDGE_S = 600.0
 """A clock that was wrong, or a date that comes, lets refused documents pass."""
@@ -70,7 +76,27 @@ async def serve(
         await dispatch.start()
         _tell_peers(own)
         ready()
+        looking = asyncio.create_task(_look(own, session), name="alerts")
+        stack.push_async_callback(_end, looking)
         await _watch(own, read_config, dispatch, stop, tls)
+
+
+async def _look(own: OwnAuthority, session: aiohttp.ClientSession) -> None:
+    """Hold the conditions of alerts against what is, for as long as the node runs."""
+    while True:
+        try:
+            changed = await asyncio.to_thread(conditions.look, own)
+            await tell(own, session, changed)
+        except LedgerUnavailableError as error:
+            log.error("ledger unavailable", error=str(error))
+        except Exception:
+            log.exception("alerts")
+        await asyncio.sleep(LOOK_S)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def listen(

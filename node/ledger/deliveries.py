@@ -1,0 +1,88 @@
+"""What became of each attempt to deliver to a peer: receipts, and failures in words."""
+
+from dataclasses import dataclass
+
+from node.ledger.database import Transaction
+
+KEPT = 1000
+"""Of each peer; older ones say nothing that the receipts do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One delivery, or failures in a row that were alike.
+
+    Attributes:
+        at, until: When it was tried first and last, seconds.
+        tries: How often.
+        first, last: Positions of the stream it was about; none waited where `last` is smaller.
+        step: Where it ended: ``delivered``, or what failed.
+        error: In words, or None.
+        took_s: From question to receipt, or None.
+    """
+
+    peer: str
+    at: int
+    until: int
+    tries: int
+    first: int
+    last: int
+    step: str
+    error: str | None
+    took_s: float | None
+
+
+DELIVERED = "delivered"
+_COLUMNS = "peer, at, until, tries, first, last, step, error, took_s"
+
+
+def note(tx: Transaction, made: Delivery) -> None:
+    """Write an attempt down; a failure like the one before it is counted with it."""
+    before = tx.execute(
+        "SELECT id, step, error, first FROM deliveries WHERE peer = ? ORDER BY id DESC LIMIT 1",
+        (made.peer,),
+    ).fetchone()
+    alike = (made.step, made.error, made.first)
+    if before is not None and made.step != DELIVERED and tuple(before)[1:] == alike:
+        tx.execute(
+            "UPDATE deliveries SET until = ?, last = ?, tries = tries + 1 WHERE id = ?",
+            (made.until, made.last, before["id"]),
+        )
+        return
+    tx.execute(
+        f"INSERT INTO deliveries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (made.peer, made.at, made.until, made.tries, made.first, made.last, made.step, made.error,
+         made.took_s),
+    )  # fmt: skip
+    tx.execute(
+        "DELETE FROM deliveries WHERE peer = ? AND id <= (SELECT id FROM deliveries "
+        "WHERE peer = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",
+        (made.peer, made.peer, KEPT),
+    )
+
+
+def newest(tx: Transaction, peer: str, limit: int) -> list[Delivery]:
+    """The last attempts with a peer, newest first."""
+    rows = tx.execute(
+        f"SELECT {_COLUMNS} FROM deliveries WHERE peer = ? ORDER BY id DESC LIMIT ?", (peer, limit)
+    )
+    return [Delivery(*row) for row in rows]
+
+
+def about(tx: Transaction, peer: str, doc_id: str) -> list[Delivery]:
+    """The attempts that concerned a document in the stream to a peer, oldest first."""
+    rows = tx.execute(
+        f"SELECT {_COLUMNS} FROM deliveries d WHERE d.peer = ? AND EXISTS ("
+        "SELECT 1 FROM stream_out s WHERE s.doc_id = ? AND s.peer = d.peer "
+        "AND s.position BETWEEN d.first AND d.last AND d.until >= s.queued_at) ORDER BY id",
+        (peer, doc_id),
+    )
+    return [Delivery(*row) for row in rows]
+
+
+def queued_at(tx: Transaction, peer: str, doc_id: str) -> int | None:
+    """When a document was put into the stream to a peer."""
+    row = tx.execute(
+        "SELECT queued_at FROM stream_out WHERE doc_id = ? AND peer = ?", (doc_id, peer)
+    ).fetchone()
+    return None if row is None else int(row["queued_at"])

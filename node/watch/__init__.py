@@ -1,0 +1,1 @@
+"""What an operator watches: peers in both directions, the node itself, alerts."""
