@@ -15,6 +15,8 @@ from node.demo.nodes import free_ports
 from node.domain.kinds import KINDS
 from node.incidents import INCIDENTS
 from node.schema.validation import check
+from node.watch.conditions import CONDITIONS
+from node.watch.peers import STATES
 from node.web.problems import STATUS
 
 ROOT = Path(__file__).parents[1]

@@ -144,7 +144,7 @@ class Courier:
                 heartbeat = time.monotonic() >= beat_at
                 async with self._slots.of(failures):
                     done = await self.round(heartbeat=heartbeat)
-                if heartbeat or done.bundles:
+                if done.error is None and (heartbeat or done.bundles):
                     beat_at = time.monotonic() + backoff.heartbeat_s(self._random)
                 pause = RECHECK_S if done.busy else self._idle_s(beat_at)
                 pause = pause if done.error is None else min(done.retry_s, backoff.CAP_S)
@@ -234,7 +234,9 @@ class Courier:
         """Write a failure down; returns the seconds until the next try."""
         retry_after_s = getattr(error, "retry_after_s", None)
         by_proxy = getattr(error, "by_proxy", False)
-        self._asked_to_wait = retry_after_s is not None and not by_proxy
+        # One that was paused and calls is so no longer; any other wish to wait is respected.
+        paused = isinstance(error, PeerRefusedError) and error.code == "paused"
+        self._asked_to_wait = retry_after_s is not None and not by_proxy and not paused
         self._unmet = not self._pusher.greeted
         if by_proxy or isinstance(error, PeerUnreachableError | InvalidReceiptError):
             self._pusher.greeted = False  # a small question first, then the bundle

@@ -50,6 +50,7 @@ CONDITIONS: dict[str, Condition] = {
     ),
     "peer-silent": Condition(
         "nothing has come through in one direction for too long", "kpnode peer probe PEER",
+        opens_s=120,  # after a start, the first calls are on their way
     ),
     "lag-old": Condition(
         "a document waits for its peer for too long",
