@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problems with the stable codes of protocol section 4."""
 
 import json
+import secrets
 
 import structlog
 from aiohttp import web
@@ -61,7 +62,19 @@ def response(problem: ProblemError) -> web.Response:
 
 @web.middleware
 async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn everything that goes wrong into a problem; the unexpected is logged, never shown."""
+    """Turn everything that goes wrong into a problem; the unexpected is logged, never shown.
+
+    Every request has an id, in all that is logged of it and in the answer.
+    """
+    request_id = secrets.token_hex(6)
+    with structlog.contextvars.bound_contextvars(request=request_id):
+        response = await _answer(request, handler)
+    if not response.prepared:
+        response.headers["X-Request-Id"] = request_id
+    return response
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         if "Content-Encoding" in request.headers:
             raise ProblemError("unsupported-media", "no Content-Encoding is accepted")

@@ -23,7 +23,7 @@ from node.tls import files as tls_files
 from node.tls import renew, server_context
 from node.watch import conditions
 from node.watch.tell import tell
-from node.web import console, peer_listener
+from node.web import console, peer_listener, supervisor
 
 HOLDER = "serve"
 
@@ -76,6 +76,8 @@ async def serve(
         await dispatch.start()
         _tell_peers(own)
         ready()
+        supervisor.tell("READY=1")
+        stack.callback(supervisor.tell, "STOPPING=1")
         looking = asyncio.create_task(_look(own, session), name="alerts")
         stack.push_async_callback(_end, looking)
         await _watch(own, read_config, dispatch, stop, tls)
@@ -144,6 +146,7 @@ async def _watch(
             raise error
         try:
             seen = await asyncio.to_thread(own.ledger.version)
+            supervisor.tell("WATCHDOG=1")
             if seen != version:
                 version = seen
                 dispatch.wake()
