@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.made
 
-.PHONY: setup demo test check format bench soak lock
+.PHONY: setup demo test check format bench soak lock picture
 
 setup: $(STAMP)
 
@@ -40,6 +40,10 @@ bench: setup
 
 soak: setup
 	$(BIN)/pytest -s -o faulthandler_timeout=0 tests/test_kill.py tests/test_chaos.py --kills 100 --rounds 100
+
+# The README's picture of the Peers page, from real nodes.
+picture: setup
+	$(BIN)/python -m docs.picture
 
 # Renews the lock with the newest releases that fit pyproject.toml; hashes, no index addresses.
 lock: setup

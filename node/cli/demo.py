@@ -99,9 +99,13 @@ def _stay(output: Output, nodes: Any) -> None:
 
     for node in nodes:
         output.note(
-            f"SANDBOX {node.authority:<6} peers {node.url}  console {node.console}  home {node.home}"
+            f"SANDBOX {node.authority:<6} pages {node.console}  home {node.home}  process {node.pid}"
         )
-    output.note("The nodes stay up; try kpnode --home HOME status. Ctrl-C ends them.")
+    first, second = nodes[0], nodes[1]
+    output.note(
+        f"The nodes stay up. Open {first.console} and watch {second.authority} die and come back: "
+        f"kill {second.pid}, then kpnode --home {second.home} serve. Ctrl-C ends all."
+    )
     try:
         while True:
             time.sleep(3600)

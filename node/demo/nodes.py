@@ -49,6 +49,11 @@ class DemoNode:
         """Where its operator reaches it."""
         return f"http://localhost:{self.console_port}"
 
+    @property
+    def pid(self) -> int | None:
+        """Its process."""
+        return self.process.pid if self.process else None
+
     def run(self, *arguments: str, stdin: str = "") -> tuple[int, Any]:
         """Run a command on this home; returns exit code and its JSON.
 
