@@ -10,7 +10,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import audit, issue, push, receive, start
+from bench import audit, issue, pages, push, receive, start
 from bench.limits import HEADER, Figure, rows_per_s, signatures_per_s, verifications_per_s
 
 RESULTS = Path(__file__).parent / "results"
@@ -18,7 +18,8 @@ FIGURES = {
     "receive": (receive, 10_000),
     "push": (push, 1000),
     "issue": (issue, 2000),
-    "audit": (audit, 20_000),
+    "audit": (audit, 50_000),
+    "pages": (pages, 100_000),
     "start": (start, 0),
 }
 """By name: what measures it, and how many documents a run takes."""

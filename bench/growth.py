@@ -120,6 +120,7 @@ def received_per_s(folder: Path, count: int) -> float:
         copies = {name: Path(place) / name for name in ("RU", "BY")}
         for name, home in copies.items():
             shutil.copytree(folder / name, home)
+        os.sync()  # else the disk would be busy with the copies
         with open_node(copies["RU"]) as own:
             issue_all(own, count, 80_000_000)
             made = bundles(own, "BY", DOCUMENTS)

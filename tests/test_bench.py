@@ -20,7 +20,14 @@ def run(*arguments: str) -> str:
 def test_every_figure_is_a_ratio_to_a_limit_of_the_same_run() -> None:
     told = run("bench", "--small", "--runs", "1")
 
-    for name in ("bulk receive", "push, 16 callers", "bulk issue", "audit", "kpnode status"):
+    for name in (
+        "bulk receive",
+        "push, 16 callers",
+        "bulk issue",
+        "audit",
+        "kpnode status",
+        "page /",
+    ):
         assert f"| {name} |" in told
     assert json.loads(told.splitlines()[-1])["limits"].keys() == {"V1", "V2", "sign", "S"}
 

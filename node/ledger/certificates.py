@@ -314,8 +314,10 @@ def listed(
         where.append(f"(exporter IN {EACH} OR importer IN {EACH})")
         values += [each(chosen)] * 2
     # The keys first: sorting whole documents would take a thousand times as long.
+    page_size = limit if state is None else PAGE  # what is left out by its state is read, too
     keys = (
-        f"SELECT entry FROM certificates WHERE {' AND '.join(where)} ORDER BY number LIMIT {PAGE}"
+        f"SELECT entry FROM certificates WHERE {' AND '.join(where)} "
+        f"ORDER BY number LIMIT {page_size}"
     )
     found: list[Certificate] = []
     while len(found) < limit:
@@ -324,7 +326,7 @@ def listed(
         ).fetchall()
         page = [_certificate(row) for row in rows]
         found += (one for one in page if state in (None, states.family(one.state)))
-        if len(page) < PAGE:
+        if len(page) < page_size:
             break
         after = page[-1].number
     return found[:limit]

@@ -1,12 +1,11 @@
 """The peer-facing listener (protocol section 4): well-known files and the KPX paths."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Any
 
-import structlog
 from aiohttp import web
+from structlog.contextvars import bind_contextvars as bind
 
 from node.authority import OwnAuthority
 from node.bundle import MEDIA_TYPE, PROTOCOL, RECEIPT_TYPE
@@ -19,8 +18,6 @@ from node.log.note import vkey
 from node.web import problems
 from node.web.body import BundleBody, receipt_body
 from node.web.limits import Limits
-
-log = structlog.get_logger()
 
 Contact = Callable[[Authority], None]
 """Called when a peer has been in contact with a valid bundle."""
@@ -81,7 +78,6 @@ class _Handlers:
         return web.json_response(self._own.keys.as_json())
 
     async def bundle(self, request: web.Request) -> web.Response:
-        started = time.monotonic()
         body = BundleBody(request, self._limits.patience)
         with self._limits.opening(request.remote):
             opened = await asyncio.to_thread(self._receiver.open, await body.first_line())
@@ -89,13 +85,7 @@ class _Handlers:
         with self._limits.bundle(opened.peer):
             rest = b"" if opened.receipt is not None else await body.rest()
             receipt = await asyncio.to_thread(self._receiver.receive, opened, rest)
-        log.info(
-            "bundle",
-            peer=opened.peer,
-            replay=opened.receipt is not None,
-            documents=rest.count(b"\n"),
-            seconds=round(time.monotonic() - started, 3),
-        )
+        bind(replay=opened.receipt is not None, documents=rest.count(b"\n"))
         self._contact(opened.peer)
         return web.Response(body=receipt, content_type=RECEIPT_TYPE)
 
@@ -112,7 +102,6 @@ class _Handlers:
             receipt = await asyncio.to_thread(answers.open_receipt, self._own, raw)
         self._known(request, receipt.iss)
         await asyncio.to_thread(answers.take_receipt, self._own, receipt)
-        log.info("receipt", peer=receipt.iss)
         return web.Response(status=204)
 
     async def position(self, request: web.Request) -> web.Response:
@@ -149,6 +138,7 @@ class _Handlers:
             ProblemError: ``too-many-requests``, or ``unknown-peer`` where its pinned client
                 certificate is not the connection's.
         """
+        bind(peer=peer)
         self._limits.count(peer)
         pin = self._own.book.client_certificates.get(peer)
         if pin is None:

@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import time
 
 import structlog
 from aiohttp import web
@@ -64,13 +65,21 @@ def response(problem: ProblemError) -> web.Response:
 async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn everything that goes wrong into a problem; the unexpected is logged, never shown.
 
-    Every request has an id, in all that is logged of it and in the answer.
+    Every request has an id, in all that is logged of it and in the answer; those of peers have a
+    line each, with what their handlers have bound to it. Nothing of their bodies is in it.
     """
-    request_id = secrets.token_hex(6)
-    with structlog.contextvars.bound_contextvars(request=request_id):
-        response = await _answer(request, handler)
+    request_id, started = secrets.token_hex(6), time.monotonic()
+    structlog.contextvars.clear_contextvars()  # of the request before on this connection
+    structlog.contextvars.bind_contextvars(request=request_id)
+    response = await _answer(request, handler)
     if not response.prepared:
         response.headers["X-Request-Id"] = request_id
+    if request.path.startswith("/kpx/"):
+        took = round(time.monotonic() - started, 3)
+        log.info(
+            "request", method=request.method, path=request.path, status=response.status,
+            seconds=took,
+        )  # fmt: skip
     return response
 
 
@@ -80,7 +89,7 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
             raise ProblemError("unsupported-media", "no Content-Encoding is accepted")
         return await handler(request)
     except ProblemError as problem:
-        log.info("refused", method=request.method, path=request.path, code=problem.code)
+        structlog.contextvars.bind_contextvars(code=problem.code)
         return response(problem)
     except (LedgerUnavailableError, LogBehindError) as error:
         # Neither is the caller's fault, nor his business in detail.
