@@ -4,8 +4,8 @@ Find it, make the document, judge it, sign it, record it, queue it, note who did
 transaction, or nothing at all.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from node.domain.context import Context
 from node.domain.facts import HeldCertificate
 from node.domain.judgement import judge_content, judge_with_ledger
 from node.domain.kinds import RECORD, Kind
+from node.domain.runs import runs
 from node.errors import Finding, NotFoundError, RefusedError
 from node.ids import Authority
 from node.ledger import acts, certificates
@@ -103,26 +104,59 @@ def perform_within(
     names: Sequence[str] = (),
 ) -> list[Done]:
     """`perform`, as a part of a transaction that does more."""
+    own.checkpoints.guard(tx)
     now = own.clock.now()
-    return [
-        _one(tx, own, verb, kind, (index, number), officer, make, names, now)
+    context = Context(now, issuing=True, today=day_of(own, now), facts=LedgerFacts(tx))
+    put = own.log if kind is RECORD else own.publish
+    drafted = (
+        _draft(tx, own, kind, (index, number), officer, make, names, now)
         for index, number in enumerate(dict.fromkeys(numbers))
-    ]
+    )
+    done: list[Done] = []
+    for run in runs(drafted, _Drafted.touches):
+        for one in run:
+            wrong = check_payload(f"{kind.name}.v{kind.version}", one.claims)
+            if findings := wrong or _judge(one.draft, context):
+                raise RefusedError(findings, index=one.index, number=one.number)
+        signed = [own.seal(kind, one.claims) for one in run]
+        put(tx, signed, seconds(now))
+        acts.note_each(
+            tx, seconds(now), verb, [one.number for one in run], officer.office, officer.officer
+        )
+        for one, document in zip(run, signed, strict=True):
+            after = certificates.by_doc_id(tx, one.draft.re[0])
+            assert after is not None
+            done.append(Done(one.number, document.doc_id, one.draft.aud[0], after.state))
+    return done
 
 
-def _one(
+@dataclass(frozen=True, slots=True)
+class _Drafted:
+    """A document about a certificate, made but not judged."""
+
+    index: int
+    number: str
+    claims: dict[str, Any]
+    draft: Draft
+
+    def touches(self) -> Iterator[str]:
+        """The ids and numbers that judging or recording it bears on."""
+        yield from self.draft.re
+        if "technical_number" in self.draft.body:
+            yield self.draft.body["technical_number"]
+
+
+def _draft(
     tx: Transaction,
     own: OwnAuthority,
-    verb: str,
     kind: Kind,
     place: tuple[int, str],
     officer: Officer,
     make: Make,
     names: Sequence[str],
     now: datetime,
-) -> Done:
+) -> _Drafted:
     index, number = place
-    own.checkpoints.guard(tx)
     certificate = certificates.by_number(tx, number)
     if certificate is None:
         raise NotFoundError(certificates.absent(tx, number))
@@ -133,20 +167,10 @@ def _one(
     named = [held.last[name][0] for name in names if name in held.last]
     re = (held.doc_id, *named)
     claims = own.claims([to], body, iat=seconds(now), re=re)
-    draft = Draft(kind.name, own.name, (to,), claims["iat"], body, re)
-    context = Context(now, issuing=True, today=day)
-    findings = check_payload(f"{kind.name}.v{kind.version}", claims) or _judge(tx, draft, context)
-    if findings:
-        raise RefusedError(findings, index=index, number=number)
-    signed = own.seal(kind, claims)
-    put = own.log if kind is RECORD else own.publish
-    put(tx, [signed], draft.iat)
-    acts.note(tx, draft.iat, verb, number, officer.office, officer.officer)
-    after = certificates.by_doc_id(tx, held.doc_id)
-    assert after is not None
-    return Done(number, signed.doc_id, to, after.state)
+    return _Drafted(
+        index, number, claims, Draft(kind.name, own.name, (to,), claims["iat"], body, re)
+    )
 
 
-def _judge(tx: Transaction, draft: Draft, context: Context) -> Sequence[Finding]:
-    before = judge_content(draft, context)
-    return judge_with_ledger(draft, replace(context, facts=LedgerFacts(tx)), before).findings
+def _judge(draft: Draft, context: Context) -> Sequence[Finding]:
+    return judge_with_ledger(draft, context, judge_content(draft, context)).findings
