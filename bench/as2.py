@@ -20,8 +20,11 @@ from statistics import median
 from typing import Any
 
 from bench import push, receive
-from bench.homes import certificates
-from node.strict_json import dumps
+from bench.homes import issue_all
+from node import base64url
+from node.ledger import entries
+from node.wiring import open_node
+from tests.nodes import make_homes
 
 PACKAGES = ("pyas2lib==1.4.4", "oscrypto==1.3.0")
 MESSAGES = 300
@@ -31,9 +34,9 @@ MENDED = r"\\b(\\d+\\.\\d+\\.\\d+[a-z]*)\\b"
 
 
 def main(runs: int) -> dict[str, Any]:
-    document = dumps(certificates(1)[0])
     with tempfile.TemporaryDirectory(prefix="kpnode-as2-") as folder:
-        python = _environment(Path(folder))
+        document = _document(Path(folder))
+        python = _environment(Path(folder) / "env")
         peer = [_messages_per_s(python, document) for _ in range(runs)]
         many, _ = push.measure(runs, 1000)
         (bulk,) = receive.measure(runs, DOCUMENTS)
@@ -45,6 +48,16 @@ def main(runs: int) -> dict[str, Any]:
         "single_ratio": round(median(many.raw) / theirs, 1),
         "bundles_ratio": round(median(bulk.raw) / theirs, 1),
     }  # fmt: skip
+
+
+def _document(folder: Path) -> bytes:
+    """The payload of a certificate, as a node signs it."""
+    with open_node(make_homes(folder, "RU", "BY")["RU"]) as own:
+        issue_all(own, 1)
+        entry = own.ledger.read(lambda tx: entries.entry(tx, 0))
+    assert entry is not None
+    assert entry.jws is not None
+    return base64url.decode(entry.jws.split(b".")[1])
 
 
 def _environment(folder: Path) -> Path:

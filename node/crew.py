@@ -5,13 +5,15 @@ large task, work on plain values and hold nothing: where one dies, its lot is do
 """
 
 import gc
-import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
-from typing import TypeVar
+from concurrent.futures import BrokenExecutor, Future
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
 
 Lot = TypeVar("Lot", bound=Sequence[object])
 R = TypeVar("R")
@@ -71,24 +73,32 @@ class Crew:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
 
-    def _ready(self, items: int) -> ProcessPoolExecutor | None:
+    def _ready(self, items: int) -> "ProcessPoolExecutor | None":
         with self._lock:
             self._items += items
             if self._pool is None and self._items >= WORTH_STARTING:
-                self._pool = ProcessPoolExecutor(
-                    min(os.cpu_count() or 1, MOST_WORKERS),
-                    # A fork would copy the threads' locks; a fresh process has none of them.
-                    mp_context=multiprocessing.get_context("spawn"),
-                    initializer=_begin,
-                )
+                self._pool = _workers()
                 self._hello = self._pool.submit(_hello)
             came_up = self._hello is not None and self._hello.done()
             return self._pool if came_up else None
 
-    def _drop(self, pool: ProcessPoolExecutor) -> None:
+    def _drop(self, pool: "ProcessPoolExecutor") -> None:
         with self._lock:
             if self._pool is pool:
                 self._pool, self._hello, self._items = None, None, 0
+
+
+def _workers() -> "ProcessPoolExecutor":
+    # Late: most commands never need them, and the modules take a twentieth of a second.
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    return ProcessPoolExecutor(
+        min(os.cpu_count() or 1, MOST_WORKERS),
+        # A fork would copy the threads' locks; a fresh process has none of them.
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_begin,
+    )
 
 
 def seldom_collect() -> None:
@@ -109,6 +119,8 @@ def _begin() -> None:
 
 
 def _end_with_node() -> None:
+    import multiprocessing
+
     node = multiprocessing.parent_process()
     assert node is not None
     node.join()
