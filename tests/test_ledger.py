@@ -451,3 +451,29 @@ class TestWritesThatWaitTogether:
 
         assert [type(failure) for failure in failures] == [LedgerUnavailableError] * 3
         assert filled.ledger.read(lambda tx: acts.listed(tx, "one")) == []
+
+
+@pytest.mark.parametrize("many", [0, 200])
+def test_certificates_are_found_by_a_part_of_a_partys_name(
+    ru: OwnAuthority, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    issue(ru, shipments(count=15), OFFICER)
+    every = ru.ledger.read(lambda tx: certificates.listed(tx, None, None, "", 100))
+    monkeypatch.setattr(certificates, "MANY_PARTIES", many)
+
+    for part in ("sample", "ОБРАЗЕЦ", "03", "échantillon", "no such firm"):
+        expected = [
+            one.number
+            for one in every
+            if any(
+                part.casefold() in one.body[role]["name"].casefold()
+                for role in ("exporter", "importer")
+            )
+        ]
+        for after, limit in (("", 100), ("", 3), (every[6].number, 4)):
+            found = ru.ledger.read(
+                lambda tx, p=part, a=after, n=limit: certificates.listed(
+                    tx, "exporter", "EU-BE", a, n, party=p
+                )
+            )
+            assert [one.number for one in found] == [n for n in expected if n > after][:limit]
