@@ -139,6 +139,7 @@ def test_paused_here_is_paused_and_paused_there_is_refused(pair: tuple[Path, str
         until(lambda: words(be, there, "RU") & {"refused", "in sync"}, {"in sync"})
         result("--home", be, "issue", "-", stdin=json.dumps(shipments("EU-BE", "RU")))
         until(lambda: words(be, there, "RU"), {"refused"})
+        assert 'kpnode_refused_requests_total{code="paused"}' in fetch(f"{console}/metrics")[1]
 
         result("--home", home, "peer", "resume", "EU-BE", "--because", "done")
         until(lambda: words(home, console, "EU-BE"), {"in sync"})

@@ -15,6 +15,7 @@ from node.ledger import statistics
 from node.ledger.database import Transaction
 from node.watch.peers import STATES, status
 from node.watch.system import system
+from node.web import problems
 
 
 def routes(own: OwnAuthority) -> list[web.RouteDef]:
@@ -47,6 +48,12 @@ class _Facts:
             alerts.add_metric([alert["code"], alert["subject"]], 1)
         yield alerts
         yield from self._own.ledger.read(lambda tx: list(_counts(tx)))
+        refused = CounterMetricFamily(
+            "kpnode_refused_requests", "Requests of peers refused since the start", labels=["code"]
+        )
+        for code, count in problems.REFUSED.items():
+            refused.add_metric([code], count)
+        yield refused
 
 
 def _of_peers(rows: list[dict[str, Any]], now_s: int) -> Iterator[Metric]:

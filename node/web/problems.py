@@ -3,6 +3,7 @@
 import json
 import secrets
 import time
+from collections import Counter
 
 import structlog
 from aiohttp import web
@@ -33,7 +34,11 @@ STATUS = {
     "internal": 500,
 }
 MEDIA_TYPE = "application/problem+json"
+PEERS_PATH = "/kpx/"
 RETRY_AFTER_S = {LedgerUnavailableError.code: 10, LogBehindError.code: 900}
+
+REFUSED: Counter[str] = Counter()
+"""Requests of peers that were refused since the start, by code; `/metrics` tells."""
 
 log = structlog.get_logger()
 
@@ -74,7 +79,7 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
     response = await _answer(request, handler)
     if not response.prepared:
         response.headers["X-Request-Id"] = request_id
-    if request.path.startswith("/kpx/"):
+    if request.path.startswith(PEERS_PATH):
         took = round(time.monotonic() - started, 3)
         log.info(
             "request", method=request.method, path=request.path, status=response.status,
@@ -90,6 +95,8 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except ProblemError as problem:
         structlog.contextvars.bind_contextvars(code=problem.code)
+        if request.path.startswith(PEERS_PATH):
+            REFUSED[problem.code] += 1
         return response(problem)
     except (LedgerUnavailableError, LogBehindError) as error:
         # Neither is the caller's fault, nor his business in detail.
