@@ -23,7 +23,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from bench.homes import bundles, issue_all, serving
+from bench.homes import bundles, issue_all
 from bench.receive import DOCUMENTS, post
 from node.authority import OwnAuthority
 from node.crew import seldom_collect
@@ -37,7 +37,7 @@ from node.office.confirm import confirm
 from node.office.issue import issue
 from node.office.officer import Officer
 from node.wiring import open_node
-from tests.nodes import make_homes, shipments
+from tests.nodes import make_homes, serving, shipments
 
 LOT = 1000
 PARTIES = 2000

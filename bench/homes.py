@@ -48,24 +48,6 @@ def bundles(own: OwnAuthority, peer: str, documents: int) -> list[bytes]:
     return made
 
 
-@contextmanager
-def serving(home: Path) -> Iterator[subprocess.Popen[str]]:
-    """A node as a process of its own."""
-    with (home / "serve.log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "node.cli", "--home", str(home), "serve"],
-            stdout=subprocess.PIPE, stderr=log, text=True,
-        )  # fmt: skip
-    assert process.stdout is not None
-    try:
-        assert process.stdout.readline(), (home / "serve.log").read_text()
-        yield process
-    finally:
-        process.terminate()
-        process.wait(30)
-        process.stdout.close()
-
-
 @dataclass(frozen=True)
 class Node:
     """One authority's home among many, where it listens, and where its log goes."""

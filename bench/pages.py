@@ -7,10 +7,11 @@ from datetime import date
 from pathlib import Path
 from statistics import quantiles
 
-from bench.homes import add_peers, issue_all, make_nodes, serving
+from bench.homes import add_peers, issue_all, make_nodes
 from bench.limits import Figure
 from node.domain.participants import participants_on
 from node.wiring import open_node
+from tests.nodes import serving
 
 LIMIT_MS = 50
 ASKED = 20

@@ -8,7 +8,7 @@ from statistics import quantiles
 
 import structlog
 
-from bench.homes import certificates, serving
+from bench.homes import certificates
 from bench.limits import Figure, exchange_s
 from node.authority import OwnAuthority
 from node.crew import seldom_collect
@@ -18,7 +18,7 @@ from node.ledger import peers, streams
 from node.office.issue import issue
 from node.office.officer import Officer
 from node.wiring import open_node
-from tests.nodes import make_homes
+from tests.nodes import make_homes, serving
 
 CALLERS = 16
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import aiohttp
 
-from bench.homes import bundles, issue_all, serving
+from bench.homes import bundles, issue_all
 from bench.limits import Figure, verifications_per_s
 from node import base64url
 from node.bundle import MEDIA_TYPE
 from node.wiring import open_node
-from tests.nodes import make_homes
+from tests.nodes import make_homes, serving
 
 DOCUMENTS = 500
 """Of a bundle."""

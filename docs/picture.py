@@ -13,9 +13,8 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from bench.homes import serving
 from node.wiring import read_config
-from tests.nodes import make_homes, shipments
+from tests.nodes import make_homes, serving, shipments
 from tests.test_cli import result
 
 PICTURE = Path(__file__).with_name("peers.png")

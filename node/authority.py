@@ -15,10 +15,10 @@ from node.domain.kinds import KINDS, Kind
 from node.ids import Authority
 from node.jose.keys import KeySet
 from node.jose.signing import Signers, new_jti, sign_document
-from node.ledger import certificates, entries, streams
-from node.ledger.certificates import Logged
+from node.ledger import entries, folding, streams
 from node.ledger.checkpoints import CheckpointKeeper
 from node.ledger.database import Ledger, Transaction
+from node.ledger.folding import Logged
 from node.peering import PeerBook, open_book
 
 Fault = Callable[[str], None]
@@ -119,7 +119,7 @@ class OwnAuthority:
             for index, (kind, one) in enumerate(zip(kinds, signed, strict=True), first)
             if kind.speaker
         ]
-        certificates.enter(tx, logged, self.name)
+        folding.enter(tx, logged, self.name)
         return first
 
     def publish(self, tx: Transaction, signed: Sequence[SignedDocument], at_s: int) -> int:

@@ -1,5 +1,7 @@
 """Real nodes for tests: real keys, real SQLite files, and a clock that the test sets (simulated)."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -55,6 +57,24 @@ def make_homes(folder: Path, *authorities: str) -> dict[str, Path]:
                     "--url", urls[other], "--jwks", jwks,
                 )  # fmt: skip
     return homes
+
+
+@contextmanager
+def serving(home: Path) -> Iterator[subprocess.Popen[str]]:
+    """A node as a process of its own."""
+    with (home / "serve.log").open("a") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "node.cli", "--home", str(home), "serve"],
+            stdout=subprocess.PIPE, stderr=log, text=True,
+        )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline(), (home / "serve.log").read_text()
+        yield process
+    finally:
+        process.terminate()
+        process.wait(30)
+        process.stdout.close()
 
 
 @contextmanager

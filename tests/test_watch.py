@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import sys
 import time
 import urllib.error
@@ -21,6 +20,7 @@ from node.watch.conditions import CONDITIONS
 from node.watch.peers import STATES
 from node.wiring import open_node, read_config
 from tests.nodes import make_homes, set_mode, shipments
+from tests.nodes import serving as process
 from tests.test_cli import result
 
 PATIENCE_S = 40.0
@@ -29,20 +29,9 @@ PATIENCE_S = 40.0
 @contextmanager
 def serving(home: Path) -> Iterator[str]:
     """A node as a process of its own; yields its console's address."""
-    with (home / "serve.log").open("a") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "node.cli", "--home", str(home), "serve"],
-            stdout=subprocess.PIPE, stderr=log, text=True,
-        )  # fmt: skip
-    assert process.stdout is not None
-    try:
-        assert process.stdout.readline(), (home / "serve.log").read_text()
+    with process(home):
         console = read_config(home).node.console
         yield f"http://{console.host}:{console.port}"
-    finally:
-        process.terminate()
-        process.wait(30)
-        process.stdout.close()
 
 
 def fetch(url: str) -> tuple[int, str]:

@@ -1,24 +1,21 @@
 """The certificates as read models, and the facts that rules ask for.
 
-Everything here follows from the log: `enter` is called for each document in the order of its
-entries, and `node.ledger.rebuild` does the same from the start. What a receipt says of a
-certificate is read beside it and changes no stored state.
+Everything here follows from the log (`node.ledger.folding`). What a receipt says of a certificate
+is read beside it and changes no stored state.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 
-from node import base64url
 from node.clock import iso
 from node.domain import states
 from node.domain.facts import HeldCertificate
 from node.domain.kinds import CERTIFICATE, KINDS, RECORD
 from node.domain.states import EXPORTER, IMPORTER
-from node.ids import Authority, DocId, participant_of
+from node.ids import Authority, DocId
 from node.ledger import deliveries, drafts, entries, papers, parties, streams
 from node.ledger.database import EACH, Transaction, each
 
@@ -104,7 +101,7 @@ PAGE = 500
 
 MANY_PARTIES = 200
 
-_ENTRY_OF = "(SELECT idx FROM documents WHERE doc_id = {})"
+ENTRY_OF = "(SELECT idx FROM documents WHERE doc_id = {})"
 
 
 class LedgerFacts:
@@ -132,7 +129,7 @@ class LedgerFacts:
         """Whether a technical certificate issued here has this number."""
         rows = self._tx.execute(
             "SELECT d.jws FROM life l JOIN documents d USING (idx) "
-            f"JOIN certificates c ON c.entry = {_ENTRY_OF.format('l.certificate')} "
+            f"JOIN certificates c ON c.entry = {ENTRY_OF.format('l.certificate')} "
             "WHERE l.event LIKE 'technical-certificate:%' AND c.side = 'importer'"
         )
         return any(
@@ -165,104 +162,6 @@ def held(tx: Transaction, certificate: Certificate) -> HeldCertificate:
     )
 
 
-class Logged(NamedTuple):
-    """A document that has just entered the log: its kind, doc id, payload and index."""
-
-    kind: str
-    doc_id: str
-    claims: Mapping[str, Any]
-    entry: int
-
-
-def enter(tx: Transaction, logged: Iterable[Logged], own: str) -> None:
-    """Bring the read models up to documents, in the order of their entries.
-
-    Args:
-        tx: The transaction of the entries.
-        logged: The documents.
-        own: This node's authority.
-    """
-    for are_certificates, group in groupby(logged, lambda one: one.kind == CERTIFICATE.name):
-        if are_certificates:
-            _enter_certificates(tx, list(group), own)
-        else:
-            for one in group:
-                _enter(tx, one)
-
-
-def _enter_certificates(tx: Transaction, logged: list[Logged], own: str) -> None:
-    numbers = [one.claims["body"]["number"] for one in logged]
-    issued = [n for n, one in zip(numbers, logged, strict=True) if one.claims["iss"] == own]
-    presented = papers.presented(tx, set(numbers) - set(issued))
-    drafts.issued(tx, issued)
-    known = parties.enter(
-        tx, [one.claims["body"][role]["name"] for one in logged for role in (EXPORTER, IMPORTER)]
-    )
-    rows = []
-    for number, one in zip(numbers, logged, strict=True):
-        body = one.claims["body"]
-        exporter, importer = known[body["exporter"]["name"]], known[body["importer"]["name"]]
-        iss, aud = one.claims["iss"], one.claims["aud"][0]
-        side, peer = (EXPORTER, aud) if iss == own else (IMPORTER, iss)
-        state = PRESENTED if number in presented else states.FIRST[side]
-        rows.append(
-            (participant_of(iss), number, one.doc_id, side, peer, state, one.entry, exporter,
-             importer)
-        )  # fmt: skip
-    tx.executemany(
-        "INSERT INTO certificates (participant, number, doc_id, side, peer, state, entry, "
-        "exporter, importer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        rows,
-    )
-
-
-def _enter(tx: Transaction, logged: Logged) -> None:
-    kind, doc_id, claims, entry = logged
-    if kind == RECORD.name and not claims.get("re"):
-        body = claims["body"]
-        if body["act"] == "sources":
-            _use_sources(tx, body)
-        elif not drafts.enter(tx, doc_id, body):
-            papers.enter(tx, doc_id, body)
-    elif claims.get("re"):
-        _apply(tx, claims["re"][0], states.event_of(kind, claims["body"]), doc_id, entry)
-
-
-def forget(tx: Transaction) -> None:
-    """Before the log is folded again."""
-    for table in ("life", "certificates", "re_exports", "parties"):
-        tx.execute(f"DELETE FROM {table}")
-
-
-def _apply(tx: Transaction, certificate: str, event: str, doc_id: str, index: int) -> None:
-    row = tx.execute(
-        f"SELECT entry, side, state FROM certificates WHERE entry = {_ENTRY_OF.format('?')}",
-        (certificate,),
-    ).fetchone()
-    assert row is not None, f"{event} answers {certificate}, which rules have found"
-    change = states.transition(row["side"], row["state"], event)
-    assert change is not None, f"rules allow {event} in {row['state']}"
-    state = change.target or row["state"]
-    tx.execute("UPDATE certificates SET state = ? WHERE entry = ?", (state, row["entry"]))
-    tx.execute(
-        "INSERT INTO life (certificate, idx, event, doc_id, state) VALUES (?, ?, ?, ?, ?)",
-        (certificate, index, event, doc_id, change.target or ""),
-    )
-
-
-def _use_sources(tx: Transaction, body: Mapping[str, Any]) -> None:
-    """Note how much a re-export took out of each certificate it came from."""
-    disclosed = json.loads(base64url.decode(body["disclosure"]))
-    taken: dict[str, Decimal] = {}
-    for source in disclosed["source_certificates"]:
-        number = source["number"]
-        taken[number] = taken.get(number, Decimal(0)) + Decimal(source["carats"])
-    tx.executemany(
-        "INSERT INTO re_exports (number, carats, used_by) VALUES (?, ?, ?)",
-        [(number, str(carats), body["number"]) for number, carats in taken.items()],
-    )
-
-
 def by_number(tx: Transaction, number: str, participant: str | None = None) -> Certificate | None:
     """A certificate by its number, which starts with its participant's letters."""
     row = tx.execute(
@@ -284,7 +183,7 @@ def absent(tx: Transaction, number: str) -> str:
 
 def by_doc_id(tx: Transaction, doc_id: str) -> Certificate | None:
     """A certificate by its doc id."""
-    row = tx.execute(f"{_SELECT} WHERE c.entry = {_ENTRY_OF.format('?')}", (doc_id,)).fetchone()
+    row = tx.execute(f"{_SELECT} WHERE c.entry = {ENTRY_OF.format('?')}", (doc_id,)).fetchone()
     return None if row is None else _certificate(row)
 
 

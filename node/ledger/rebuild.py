@@ -3,9 +3,9 @@
 from node import base64url
 from node.domain.kinds import KINDS
 from node.jose.strict import doc_digest
-from node.ledger import certificates, drafts, entries, papers, streams
-from node.ledger.certificates import Logged
+from node.ledger import drafts, entries, folding, papers, streams
 from node.ledger.database import Transaction
+from node.ledger.folding import Logged
 
 
 def rebuild(tx: Transaction, own: str) -> int:
@@ -18,14 +18,14 @@ def rebuild(tx: Transaction, own: str) -> int:
     Returns:
         How many documents took part.
     """
-    for forget in (certificates.forget, drafts.forget, papers.forget, streams.forget_outcomes):
+    for forget in (folding.forget, drafts.forget, papers.forget, streams.forget_outcomes):
         forget(tx)
     count = 0
     for entry in entries.walk(tx):
         kind = KINDS[entry.typ]
         if entry.jws is not None and kind.speaker:
             claims = entries.claims(entry.jws)
-            certificates.enter(tx, [Logged(kind.name, entry.doc_id, claims, entry.index)], own)
+            folding.enter(tx, [Logged(kind.name, entry.doc_id, claims, entry.index)], own)
             count += 1
     held = tx.execute(
         "SELECT peer, jws, at FROM receipts WHERE direction = 'held' ORDER BY at, rowid"

@@ -1,0 +1,118 @@
+"""The log folded into read models: certificates and their lives, drafts, papers, re-exports.
+
+Everything follows from the log: `enter` is called for documents in the order of their entries, and
+`node.ledger.rebuild` does the same from the start.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from node import base64url
+from node.domain import states
+from node.domain.kinds import CERTIFICATE, RECORD
+from node.domain.states import EXPORTER, IMPORTER
+from node.ids import participant_of
+from node.ledger import drafts, papers, parties
+from node.ledger.certificates import ENTRY_OF, PRESENTED
+from node.ledger.database import Transaction
+
+
+class Logged(NamedTuple):
+    """A document that has just entered the log: its kind, doc id, payload and index."""
+
+    kind: str
+    doc_id: str
+    claims: Mapping[str, Any]
+    entry: int
+
+
+def enter(tx: Transaction, logged: Iterable[Logged], own: str) -> None:
+    """Bring the read models up to documents, in the order of their entries.
+
+    Args:
+        tx: The transaction of the entries.
+        logged: The documents.
+        own: This node's authority.
+    """
+    for are_certificates, group in groupby(logged, lambda one: one.kind == CERTIFICATE.name):
+        if are_certificates:
+            _enter_certificates(tx, list(group), own)
+        else:
+            for one in group:
+                _enter(tx, one)
+
+
+def _enter_certificates(tx: Transaction, logged: list[Logged], own: str) -> None:
+    numbers = [one.claims["body"]["number"] for one in logged]
+    issued = [n for n, one in zip(numbers, logged, strict=True) if one.claims["iss"] == own]
+    presented = papers.presented(tx, set(numbers) - set(issued))
+    drafts.issued(tx, issued)
+    known = parties.enter(
+        tx, [one.claims["body"][role]["name"] for one in logged for role in (EXPORTER, IMPORTER)]
+    )
+    rows = []
+    for number, one in zip(numbers, logged, strict=True):
+        body = one.claims["body"]
+        exporter, importer = known[body["exporter"]["name"]], known[body["importer"]["name"]]
+        iss, aud = one.claims["iss"], one.claims["aud"][0]
+        side, peer = (EXPORTER, aud) if iss == own else (IMPORTER, iss)
+        state = PRESENTED if number in presented else states.FIRST[side]
+        rows.append(
+            (participant_of(iss), number, one.doc_id, side, peer, state, one.entry, exporter,
+             importer)
+        )  # fmt: skip
+    tx.executemany(
+        "INSERT INTO certificates (participant, number, doc_id, side, peer, state, entry, "
+        "exporter, importer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        rows,
+    )
+
+
+def _enter(tx: Transaction, logged: Logged) -> None:
+    kind, doc_id, claims, entry = logged
+    if kind == RECORD.name and not claims.get("re"):
+        body = claims["body"]
+        if body["act"] == "sources":
+            _use_sources(tx, body)
+        elif not drafts.enter(tx, doc_id, body):
+            papers.enter(tx, doc_id, body)
+    elif claims.get("re"):
+        _apply(tx, claims["re"][0], states.event_of(kind, claims["body"]), doc_id, entry)
+
+
+def forget(tx: Transaction) -> None:
+    """Before the log is folded again."""
+    for table in ("life", "certificates", "re_exports", "parties"):
+        tx.execute(f"DELETE FROM {table}")
+
+
+def _apply(tx: Transaction, certificate: str, event: str, doc_id: str, index: int) -> None:
+    row = tx.execute(
+        f"SELECT entry, side, state FROM certificates WHERE entry = {ENTRY_OF.format('?')}",
+        (certificate,),
+    ).fetchone()
+    assert row is not None, f"{event} answers {certificate}, which rules have found"
+    change = states.transition(row["side"], row["state"], event)
+    assert change is not None, f"rules allow {event} in {row['state']}"
+    state = change.target or row["state"]
+    tx.execute("UPDATE certificates SET state = ? WHERE entry = ?", (state, row["entry"]))
+    tx.execute(
+        "INSERT INTO life (certificate, idx, event, doc_id, state) VALUES (?, ?, ?, ?, ?)",
+        (certificate, index, event, doc_id, change.target or ""),
+    )
+
+
+def _use_sources(tx: Transaction, body: Mapping[str, Any]) -> None:
+    """Note how much a re-export took out of each certificate it came from."""
+    disclosed = json.loads(base64url.decode(body["disclosure"]))
+    taken: dict[str, Decimal] = {}
+    for source in disclosed["source_certificates"]:
+        number = source["number"]
+        taken[number] = taken.get(number, Decimal(0)) + Decimal(source["carats"])
+    tx.executemany(
+        "INSERT INTO re_exports (number, carats, used_by) VALUES (?, ?, ?)",
+        [(number, str(carats), body["number"]) for number, carats in taken.items()],
+    )
