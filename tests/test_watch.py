@@ -2,6 +2,8 @@
 
 import json
 import re
+import signal
+import subprocess
 import sys
 import time
 import urllib.error
@@ -321,3 +323,17 @@ def test_peers_are_listed_worst_first(tmp_path: Path) -> None:
     assert [row["authority"] for row in result("--home", homes["RU"], "status")["peers"]] == [
         "BY", "EU-BE",
     ]  # fmt: skip
+
+
+def test_watching_shows_it_anew_until_it_is_ended(homes: dict[str, Path]) -> None:
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "node.cli", "--home", str(homes["RU"]), "--json", "status", "--watch"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert watching.stdout is not None
+    first, second = watching.stdout.readline(), watching.stdout.readline()
+    watching.send_signal(signal.SIGINT)
+    _, said = watching.communicate(timeout=20)
+
+    assert [json.loads(line)["peers"][0]["state"] for line in (first, second)] == ["silent"] * 2
+    assert (watching.returncode, said) == (0, "")

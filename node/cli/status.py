@@ -1,5 +1,6 @@
 """`kpnode status`: are peers in sync?"""
 
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -27,7 +28,8 @@ def status(output: Output, watch: bool) -> None:
         world = "SANDBOX " if own.sandbox else ""
         title = f"{world}{own.name}, {own.config.node.name}"
         if watch:
-            _stay(output, title, lambda: read(own))
+            with suppress(KeyboardInterrupt):  # the way it is meant to end
+                _stay(output, title, lambda: read(own))
             return
         result = read(own)
     output.note(title)
