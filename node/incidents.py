@@ -61,6 +61,11 @@ INCIDENTS: dict[str, Incident] = {
         "kpnode peer renew PEER --jwks FILE --fingerprint F --because TEXT",
         stops=True,
     ),
+    "key-set-unusable": Incident(
+        "the file with the peer's keys cannot be read, or is no key set of the peer",
+        "bring keys/PEER.jwks.json back, or see kpnode peer renew; it ends by itself",
+        stops=True,
+    ),
     "quarantine-full": Incident(
         "a thousand refused documents of the peer wait unresolved; nothing more is taken from it",
         "look at them with kpnode peer show PEER, call its operator; "

@@ -44,7 +44,13 @@ def open_book(tx: Transaction, config: Config, now_s: int) -> PeerBook:
             key_set = read_peer_keys(settings)
         except ConfigError as error:
             stopped[settings.authority] = str(error)
+            code = "key-set-unusable"
+            peers.report(tx, settings.authority, code, "both", str(error), {}, now_s)
             continue
+        peers.resolve(
+            tx, settings.authority, "the key set can be read", now_s,
+            code="key-set-unusable", direction="both",
+        )  # fmt: skip
         state = peers.state(tx, settings.authority)
         if state is None:
             as_json = dumps(key_set.as_json())

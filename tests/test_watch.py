@@ -17,9 +17,13 @@ from typing import Any
 
 import pytest
 
+from node.exchange.client import new_session
 from node.ledger import peers
-from node.watch.conditions import CONDITIONS
+from node.ledger.alerts import Alert
+from node.watch import tell as tell_module
+from node.watch.conditions import CONDITIONS, Changed, holding, look
 from node.watch.peers import STATES
+from node.web.console import _is_own
 from node.wiring import open_node, read_config
 from tests.nodes import make_homes, set_mode, shipments
 from tests.nodes import serving as process
@@ -337,3 +341,112 @@ def test_watching_shows_it_anew_until_it_is_ended(homes: dict[str, Path]) -> Non
 
     assert [json.loads(line)["peers"][0]["state"] for line in (first, second)] == ["silent"] * 2
     assert (watching.returncode, said) == (0, "")
+
+
+class TestWhatATrialFound:
+    def test_a_clock_that_is_too_far_off_is_named(self, homes: dict[str, Path]) -> None:
+        home = homes["RU"]
+        issued(home)
+
+        class Ahead(BaseHTTPRequestHandler):
+            """Simulated: a peer five minutes ahead refuses everything as expired."""
+
+            def do_GET(self) -> None:
+                body = json.dumps(
+                    {"code": "expired", "detail": "\x1b[2Jforged\nALERT: all is well"}
+                )
+                self.send_response_only(400)
+                self.send_header("Date", self.date_time_string(time.time() + 300))
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def do_POST(self) -> None:
+                self.do_GET()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        port = int(read_config(home).peers[0].url.rpartition(":")[2])
+        server = HTTPServer(("localhost", port), Ahead)
+        Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            with serving(home) as console:
+                until(lambda: words(home, console, "EU-BE"), {"refused"})
+                row = json.loads(fetch(f"{console}/api/v1/status")[1])["peers"][0]
+                assert 290 <= row["clock_s"] <= 310
+                assert "ahead of ours" in fetch(f"{console}/peers/EU-BE")[1]
+                assert row["last_error"].isprintable()  # nothing that a terminal would obey
+        finally:
+            server.shutdown()
+            server.server_close()
+
+    def test_a_key_file_that_cannot_be_read_is_an_incident_that_ends_by_itself(
+        self, homes: dict[str, Path]
+    ) -> None:
+        home = homes["RU"]
+        file = read_config(home).peers[0].jwks
+        kept = file.read_bytes()
+        with serving(home) as console, serving(homes["EU-BE"]):
+            until(lambda: words(home, console, "EU-BE"), {"in sync"})
+            file.write_bytes(b"garbage")
+            until(lambda: words(home, console, "EU-BE"), {"incident"})
+            assert "key-set-unusable" in fetch(f"{console}/incidents")[1]
+            assert 'kpnode_peer_open_incidents{peer="EU-BE"} 1.0' in fetch(f"{console}/metrics")[1]
+            file.write_bytes(kept)
+            until(lambda: words(home, console, "EU-BE"), {"in sync"})
+
+    def test_a_new_peer_calls_nobody(self, homes: dict[str, Path]) -> None:
+        with open_node(homes["RU"]) as own:
+            assert [found.code for found in holding(own)] == []
+
+    def test_a_page_that_is_left_leaves_no_trace_and_open_ones_do_not_delay_the_end(
+        self, homes: dict[str, Path]
+    ) -> None:
+        with serving(homes["RU"]) as console:
+            with urllib.request.urlopen(f"{console}/events") as stream:
+                assert stream.readline() == b"retry: 2000\n"
+            time.sleep(3)
+            head = urllib.request.Request(f"{console}/events", method="HEAD")
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(head)
+            with refused.value:
+                assert refused.value.code == 405
+        assert "Traceback" not in (homes["RU"] / "serve.log").read_text()
+
+    def test_alerts_stand_on_every_page(self, homes: dict[str, Path]) -> None:
+        with open_node(homes["RU"]) as own:
+            told = ("bad-proof", "in", "x", {}, own.now_s())
+            own.ledger.write(lambda tx: peers.report(tx, "EU-BE", *told))
+            look(own)
+        with serving(homes["RU"]) as console:
+            for path in ("", "peers/EU-BE", "queue", "certificates", "ledger", "system"):
+                assert 'id="standing"' in fetch(f"{console}/{path}")[1], path
+
+    @pytest.mark.parametrize(
+        ("host", "console", "own"),
+        [
+            ("localhost:8111", "localhost", True), ("evil.example", "localhost", False),
+            ("127.0.0.1", "0.0.0.0", True), ("evil.example", "0.0.0.0", False),
+            ("192.0.2.7:8111", "0.0.0.0", True), ("192.0.2.7", "localhost", False),
+            ("console.example", "console.example", True), ("", "localhost", False),
+        ],
+    )  # fmt: skip
+    def test_only_a_name_of_this_machine_reads_the_console(
+        self, host: str, console: str, own: bool
+    ) -> None:
+        assert _is_own(host, console) is own
+
+    async def test_who_does_not_take_an_alert_is_asked_again(
+        self, homes: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tell_module, "AGAIN_S", (0.1, 0.1, 0.1))  # simulated: time goes fast
+        counted = tmp_path / "counted"
+        program = f"import sys, os; open({str(counted)!r}, 'a').write('x'); sys.exit(os.path.getsize({str(counted)!r}) < 3)"
+        alert = Alert("disk-low", "", "0.1 GiB left", 0, 0, None)
+        with (homes["RU"] / "peers.toml").open("a", encoding="utf-8") as file:
+            file.write(f"\n[alerts]\ncommand = {json.dumps([sys.executable, '-c', program])}\n")
+        with open_node(homes["RU"]) as own:
+            async with new_session() as session:
+                await tell_module.tell(own, session, Changed([alert], []))
+        assert counted.read_text() == "xxx"

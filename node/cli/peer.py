@@ -142,7 +142,11 @@ def show(output: Output, authority: str) -> None:
     lines = [
         f"{settings.authority}  {settings.name}",
         f"state        {row['state']}: {STATES[row['state']].means}",
-        *([f"to do        {STATES[row['state']].do}"] if row["state"] != "in sync" else []),
+        *(
+            [f"to do        {STATES[row['state']].do.replace('PEER', authority)}"]
+            if row["state"] != "in sync"
+            else []
+        ),
         f"address      {settings.url or 'none'} ({settings.mode})",
         f"fingerprint  {result['fingerprint']}",
         f"sent         {row['out']['acknowledged']} of {row['out']['position']} acknowledged",

@@ -68,6 +68,8 @@ class Answer:
 class PeerClient:
     """Requests to one peer.
 
+    `clock_s` is by how many seconds its clock was ahead at its last answer, whatever that said.
+
     Raises:
         ConfigError: ``bad-certificate``.
     """
@@ -78,6 +80,7 @@ class PeerClient:
         self._own = own
         self._settings = settings
         self._session = session
+        self.clock_s: int | None = None
         https = settings.url.startswith("https:")
         self._ssl: ssl.SSLContext | bool = (
             client_context(own.config.tls, settings) if https else True
@@ -150,13 +153,16 @@ class PeerClient:
                 ssl=self._ssl,
                 allow_redirects=False,
             ) as response:
-                return Answer(
+                answer = Answer(
                     response.status,
                     response.content_type,
                     await _bounded(response, limit),
                     _retry_after(response.headers.get("Retry-After")),
                     response.headers.get("Date"),
                 )
+                apart = answer.clock_ahead_s(self._own.clock.now())
+                self.clock_s = self.clock_s if apart is None else round(apart)
+                return answer
         except aiohttp.ConnectionTimeoutError:
             raise PeerUnreachableError(
                 f"{url.host}:{url.port}: cannot connect in time", "connect"

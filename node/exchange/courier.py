@@ -249,10 +249,11 @@ class Courier:
             pause = backoff.delay_s(attempts, self._random, retry_after_s)
             pause = backoff.CAP_S if at_cap else pause
             next_try = self._own.now_s() + int(pause)
-            step = _step(error)
+            step, clock_s = _step(error), self._pusher.clock_s
             peers.update(
                 tx, self._peer,
                 attempts=attempts, next_try=next_try, last_error=text, last_step=step,
+                clock_s=clock_s if clock_s is not None else (state.clock_s if state else None),
             )  # fmt: skip
             last = streams.sent_place(tx, self._peer)
             first = (state.acknowledged if state else 0) + 1

@@ -38,6 +38,11 @@ class Pusher:
         self._acknowledger = Acknowledger(own)
         self.greeted = False
 
+    @property
+    def clock_s(self) -> int | None:
+        """By how many seconds the peer's clock was ahead at its last answer, or None."""
+        return self._client.clock_s
+
     async def greet(self) -> dict[str, Any]:
         """Ask how the peer sees the pair, and hold that against this ledger (protocol section 5).
 
@@ -136,8 +141,7 @@ class Pusher:
         if answer.status != 200:
             await self._refused(outgoing, answer)
         accept, manifest = self._acknowledger.accept, outgoing.manifest
-        apart = answer.clock_ahead_s(self._own.clock.now())
-        trip = Trip(took_s, None if apart is None else round(apart))
+        trip = Trip(took_s, self._client.clock_s)
         gap = await asyncio.to_thread(accept, self._peer, manifest, answer.body, None, trip)
         if gap is not None:
             bridge = await self._ask_consistency(gap)

@@ -33,6 +33,11 @@ class PeerRefusedError(NodeError):
         self.by_proxy = by_proxy
 
 
+def _plain(told: object) -> str:
+    """A peer's words, without what a terminal would obey."""
+    return "".join(c if c.isprintable() else "?" for c in str(told)[:200])
+
+
 def is_transient(answer: Answer) -> bool:
     """Whether the same question may be answered otherwise a little later."""
     return answer.status >= 500 or answer.status in RETRIED
@@ -46,7 +51,7 @@ def refusal(answer: Answer, asked: str = "") -> PeerRefusedError:
         asked: What for, where that is not plain.
     """
     problem = answer.json()
-    code, detail = str(problem.get("code", "")), str(problem.get("detail", ""))[:200]
+    code, detail = _plain(problem.get("code", "")), _plain(problem.get("detail", ""))
     text = " ".join(part for part in (str(answer.status), code, detail, asked) if part)
     return PeerRefusedError(
         text,

@@ -32,6 +32,7 @@ class PeerState:
         looked_through: The last position of its stream whose quarantine an operator has seen.
         last_step: Where the last failure was, e.g. ``connect``, or None.
         clock_s: By how many seconds its clock was ahead when it last answered, or None.
+        pinned_at: Since when its present keys are pinned.
     """
 
     authority: str
@@ -54,6 +55,7 @@ class PeerState:
     looked_through: int
     last_step: str | None
     clock_s: int | None
+    pinned_at: int
 
     @property
     def met_log(self) -> bool:
@@ -77,11 +79,12 @@ class Incident:
 _COLUMNS = (
     "authority, fingerprint, in_flight, acknowledged, proven_size, known, attempts, "
     "next_try, batch, last_error, last_out, last_in, bad_proofs, shown_size, proven_at, paused_at, "
-    "paused_because, looked_through, last_step, clock_s"
+    "paused_because, looked_through, last_step, clock_s, pinned_at"
 )
 _UPDATABLE = frozenset(PeerState.__dataclass_fields__) - {
     "authority",
     "fingerprint",
+    "pinned_at",
 }
 
 

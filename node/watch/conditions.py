@@ -118,11 +118,13 @@ def _of_peer(own: OwnAuthority, peer: dict[str, Any]) -> Iterator[Found]:
         yield Found("incident", name, peer["last_error"])
     if peer["state"] == "refused":
         yield Found("peer-refuses", name, peer["last_error"])
-    if peer["silent"] and not peer["paused"]:
+    # A peer whose operators are still setting up is silent, too; nobody is to be called for it.
+    set_up = peer["pinned_s"] > limits.silent_minutes * 60
+    if peer["silent"] and set_up and not peer["paused"]:
         ways = " and ".join("to it" if way == "out" else "from it" for way in peer["silent"])
         yield Found("peer-silent", name, f"nothing {ways} for {limits.silent_minutes} minutes")
     waits_min = peer["out"]["oldest_s"] // 60
-    if peer["out"]["lag"] and waits_min >= limits.lag_minutes:
+    if peer["out"]["lag"] and waits_min >= limits.lag_minutes and not peer["paused"]:
         detail = f"{peer['out']['lag']} documents wait, the oldest for {waits_min} minutes"
         yield Found("lag-old", name, detail)
     if peer["unresolved"]:

@@ -1,5 +1,8 @@
 """The console listener: pages, JSON, health and metrics. Reads only, until there is a sign-in."""
 
+import ipaddress
+from urllib.parse import urlsplit
+
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
@@ -20,15 +23,25 @@ HEADERS = {
 }
 
 
+def _is_own(host: str, console: str) -> bool:
+    """Whether a Host is this machine's, an address, or the very name the console listens on."""
+    name = urlsplit(f"http://{host}").hostname or ""
+    if is_loopback(f"http://{host}") or name == console:
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return not is_loopback(f"http://{console}")
+
+
 def application(own: OwnAuthority) -> web.Application:
     """The application of the console listener."""
 
     @web.middleware
     async def own_host(request: web.Request, handler: Handler) -> web.StreamResponse:
-        # A page elsewhere must not read a loopback console through a rebound name.
-        if not is_loopback(f"http://{request.host}") and is_loopback(
-            f"http://{own.config.node.console.host}"
-        ):
+        # A page elsewhere must not read the console through a name that was bound to it.
+        if not _is_own(request.host, own.config.node.console.host):
             raise ProblemError("not-found", "no such host")
         return await handler(request)
 

@@ -17,7 +17,7 @@ from node.authority import OwnAuthority
 from node.clock import iso
 from node.errors import NotFoundError
 from node.incidents import INCIDENTS
-from node.ledger import certificates, entries
+from node.ledger import alerts, certificates, entries
 from node.ledger.database import Transaction
 from node.watch import journey, peers
 from node.watch.conditions import CONDITIONS
@@ -47,8 +47,9 @@ def routes(own: OwnAuthority, pulse: "Pulse") -> list[web.RouteDef]:
             try:
                 facts = await asyncio.to_thread(read, request)
             except NotFoundError as error:
-                return _page(own, request, "missing.html", {"text": str(error)}, 404)
-            return _page(own, request, template, facts)
+                missing = {"text": str(error)}
+                return await asyncio.to_thread(_page, own, request, "missing.html", missing, 404)
+            return await asyncio.to_thread(_page, own, request, template, facts)
 
         return web.get(path, handler)
 
@@ -75,7 +76,7 @@ def routes(own: OwnAuthority, pulse: "Pulse") -> list[web.RouteDef]:
             lambda r: journey.certificate(own, r.match_info["number"]),
         ),
         web.get("/static/{name}", static),
-        web.get("/events", pulse.stream),
+        web.get("/events", pulse.stream, allow_head=False),
     ]
 
 
@@ -92,7 +93,7 @@ def _queue(own: OwnAuthority) -> dict[str, Any]:
 def _ledger(own: OwnAuthority, request: web.Request) -> dict[str, Any]:
     def query(tx: Transaction) -> dict[str, Any]:
         size = entries.size(tx)
-        before = _number(request.query.get("before"), size)
+        before = _number(request.query.get("before"), size) or size
         rows = entries.listed(tx, max(0, before - PAGE), min(PAGE, before))
         return {
             "size": size, "entries": rows[::-1], "older": before - PAGE if before > PAGE else None,
@@ -126,7 +127,9 @@ def _certificates(own: OwnAuthority, request: web.Request) -> dict[str, Any]:
 def _page(
     own: OwnAuthority, request: web.Request, template: str, facts: dict[str, Any], status: int = 200
 ) -> web.Response:
+    standing = own.ledger.read(alerts.opened)
     text = _templates().get_template(template).render(
+        standing=len(standing),
         own=own.name, name=own.config.node.name, sandbox=own.sandbox, path=request.path,
         now=iso(own.now_s()), marks=MARKS, states=STATES, incidents=INCIDENTS,
         conditions=CONDITIONS, **facts,
@@ -184,6 +187,11 @@ class Pulse:
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events: ``changed`` whenever status has."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        with suppress(ConnectionError):  # the page was left
+            await self._send(request, response)
+        return response
+
+    async def _send(self, request: web.Request, response: web.StreamResponse) -> None:
         await response.prepare(request)
         seen = await self._now()
         await response.write(b"retry: 2000\n\n")
@@ -196,7 +204,6 @@ class Pulse:
             text = f"event: changed\ndata: {now[:12]}\n\n" if now != seen else ": still\n\n"
             seen = now
             await response.write(text.encode())
-        return response
 
     async def _now(self) -> str:
         async with self._lock:

@@ -18,7 +18,7 @@ from node.crew import seldom_collect
 from node.errors import ConfigError, LedgerUnavailableError
 from node.exchange.client import new_session
 from node.exchange.dispatch import Dispatch
-from node.ledger import peers
+from node.ledger import alerts, peers
 from node.tls import files as tls_files
 from node.tls import renew, server_context
 from node.watch import conditions
@@ -78,22 +78,43 @@ async def serve(
         ready()
         supervisor.tell("READY=1")
         stack.callback(supervisor.tell, "STOPPING=1")
-        looking = asyncio.create_task(_look(own, session), name="alerts")
-        stack.push_async_callback(_end, looking)
+        for task in (_look(own, session), _alive()):
+            stack.push_async_callback(_end, asyncio.create_task(task))
         await _watch(own, read_config, dispatch, stop, tls)
+
+
+async def _alive() -> None:
+    """Tell the supervisor that the loop turns; a ledger that another process holds is no fault."""
+    while True:
+        supervisor.tell("WATCHDOG=1")
+        await asyncio.sleep(WATCH_S)
 
 
 async def _look(own: OwnAuthority, session: aiohttp.ClientSession) -> None:
     """Hold the conditions of alerts against what is, for as long as the node runs."""
-    while True:
-        try:
-            changed = await asyncio.to_thread(conditions.look, own)
-            await tell(own, session, changed)
-        except LedgerUnavailableError as error:
-            log.error("ledger unavailable", error=str(error))
-        except Exception:
-            log.exception("alerts")
-        await asyncio.sleep(LOOK_S)
+    # What is open from before is told again: it may have ended before anybody was told.
+    open_before = await asyncio.to_thread(own.ledger.read, alerts.opened)
+    async with asyncio.TaskGroup() as telling:
+        telling.create_task(_tell(own, session, conditions.Changed(open_before, [])))
+        while True:
+            try:
+                changed = await asyncio.to_thread(conditions.look, own)
+                if changed.began or changed.ended:
+                    telling.create_task(_tell(own, session, changed))
+            except LedgerUnavailableError as error:
+                log.error("ledger unavailable", error=str(error))
+            except Exception:
+                log.exception("alerts")
+            await asyncio.sleep(LOOK_S)
+
+
+async def _tell(
+    own: OwnAuthority, session: aiohttp.ClientSession, changed: conditions.Changed
+) -> None:
+    try:
+        await tell(own, session, changed)
+    except Exception:  # whatever it is, alerts go on
+        log.exception("alerts")
 
 
 async def _end(task: asyncio.Task[None]) -> None:
@@ -146,13 +167,13 @@ async def _watch(
             raise error
         try:
             seen = await asyncio.to_thread(own.ledger.version)
-            supervisor.tell("WATCHDOG=1")
             if seen != version:
                 version = seen
                 dispatch.wake()
-            if _stamps(own.config) != files:
+            # Looked at before they are read: what changes meanwhile is taken over the next time.
+            if (found := _stamps(own.config)) != files:
+                files = found
                 await _reload(own, read_config, dispatch, tls)
-                files = _stamps(own.config)
             if time.monotonic() - judged_at > REJUDGE_S:
                 judged_at = time.monotonic()
                 await asyncio.to_thread(dispatch.judge_quarantine)
