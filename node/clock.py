@@ -28,6 +28,11 @@ def iso(at_s: int) -> str:
     return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def at(text: str) -> int:
+    """The second that a text of `iso` names."""
+    return int(datetime.fromisoformat(text).timestamp())
+
+
 def seconds(moment: datetime) -> int:
     """Whole seconds since 1970, as documents carry them."""
     return int(moment.timestamp())

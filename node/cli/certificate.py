@@ -64,7 +64,6 @@ def list_(
 @click.argument("number")
 def show(output: Output, number: str) -> None:
     """Show a certificate by NUMBER or doc id: state, timeline, who holds what."""
-    from node.errors import NotFoundError
     from node.ledger import certificates
     from node.office.officer import day_of
     from node.watch.journey import told
@@ -73,9 +72,7 @@ def show(output: Output, number: str) -> None:
     with open_node(output.home, signing=False) as own:
 
         def query(tx: Any) -> Any:
-            found = certificates.by_number(tx, number) or certificates.by_doc_id(tx, number)
-            if found is None:
-                raise NotFoundError(certificates.absent(tx, number))
+            found = certificates.found(tx, number)
             events = certificates.timeline(tx, found)
             return found, events, certificates.open_items(tx, found)
 

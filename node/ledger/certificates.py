@@ -15,6 +15,7 @@ from node.domain import states
 from node.domain.facts import HeldCertificate
 from node.domain.kinds import CERTIFICATE, KINDS, RECORD
 from node.domain.states import EXPORTER, IMPORTER
+from node.errors import NotFoundError
 from node.ids import Authority, DocId
 from node.ledger import deliveries, drafts, entries, papers, parties, streams
 from node.ledger.database import EACH, Transaction, each
@@ -179,6 +180,18 @@ def absent(tx: Transaction, number: str) -> str:
             f"only the paper of {number} is here, not its document; see kpnode certificate papers"
         )
     return f"there is no certificate {number} here; see kpnode certificate list"
+
+
+def found(tx: Transaction, name: str) -> Certificate:
+    """A certificate by its number or doc id, as people name it.
+
+    Raises:
+        NotFoundError: There is none; says why, in words for who asked.
+    """
+    certificate = by_number(tx, name) or by_doc_id(tx, name)
+    if certificate is None:
+        raise NotFoundError(absent(tx, name))
+    return certificate
 
 
 def by_doc_id(tx: Transaction, doc_id: str) -> Certificate | None:

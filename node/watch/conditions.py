@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from node.authority import OwnAuthority
+from node.clock import at, iso
 from node.ledger import alerts
 from node.ledger.alerts import Alert
 from node.ledger.database import Transaction
-from node.watch.peers import status
+from node.watch.peers import DAY_S, status
 from node.watch.system import system
 
 CLOCK_OFF_S = 30
@@ -104,10 +105,11 @@ def _of_node(own: OwnAuthority, node: dict[str, Any]) -> Iterator[Found]:
         yield Found("disk-low", "", f"{free:.1f} GiB left")
     if (left := node["keys"]["days_left"]) is not None and left < limits.key_days:
         yield Found("key-ending", "", f"this node's keys end in {left} days")
-    saved = own.ledger.read(last_backup)
-    if now_s - saved[0] > limits.backup_days * 24 * 3600 and node["ledger"]["entries"]:
-        ago = f"the last one is {(now_s - saved[0]) // (24 * 3600)} days old"
-        yield Found("backup-old", "", ago if saved[1] else "none was made since this home began")
+    age_s = now_s - at(node["backup"] or node["began"])
+    if age_s > limits.backup_days * DAY_S and node["ledger"]["entries"]:
+        days = age_s // DAY_S
+        ago = f"the last one is {days} days old"
+        yield Found("backup-old", "", ago if node["backup"] else f"none was made in {days} days")
 
 
 def _of_peer(own: OwnAuthority, peer: dict[str, Any]) -> Iterator[Found]:
@@ -119,7 +121,7 @@ def _of_peer(own: OwnAuthority, peer: dict[str, Any]) -> Iterator[Found]:
     if peer["state"] == "refused":
         yield Found("peer-refuses", name, peer["last_error"])
     # A peer whose operators are still setting up is silent, too; nobody is to be called for it.
-    set_up = peer["pinned_s"] > limits.silent_minutes * 60
+    set_up = own.now_s() - at(peer["pinned_at"] or iso(0)) > limits.silent_minutes * 60
     if peer["silent"] and set_up and not peer["paused"]:
         ways = " and ".join("to it" if way == "out" else "from it" for way in peer["silent"])
         yield Found("peer-silent", name, f"nothing {ways} for {limits.silent_minutes} minutes")
@@ -188,13 +190,3 @@ def _write(
     for key, alert in after.items():
         if before.get(key) != alert:
             alerts.keep(tx, alert)
-
-
-def last_backup(tx: Transaction) -> tuple[int, bool]:
-    """When the last backup was made, or the home; and whether it was a backup."""
-    from node.ledger import acts
-    from node.watch.system import BACKUP
-
-    saved = acts.newest(tx, BACKUP)
-    began = acts.newest(tx, "init")
-    return (saved.at, True) if saved else (began.at if began else 0, False)

@@ -45,9 +45,7 @@ def certificate(own: OwnAuthority, number: str) -> dict[str, Any]:
     """
 
     def query(tx: Transaction) -> dict[str, Any]:
-        held = certificates.by_number(tx, number) or certificates.by_doc_id(tx, number)
-        if held is None:
-            raise NotFoundError(certificates.absent(tx, number))
+        held = certificates.found(tx, number)
         return {
             "number": held.number,
             "state": held.state,

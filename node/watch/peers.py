@@ -176,7 +176,6 @@ def _peer(tx: Transaction, own: OwnAuthority, settings: PeerSettings) -> dict[st
         },
         "last_contact": iso(max(contacts)) if contacts else None,
         "pinned_at": _moment(state.pinned_at if state else None),
-        "pinned_s": now_s - state.pinned_at if state else 0,
         "failures": state.attempts if state else 0,
         "step": state.last_step if state else None,
         "last_error": because or (state.last_error if state else None),

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 from aiohttp import web
@@ -11,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from node.authority import OwnAuthority
+from node.clock import at
 from node.ledger import statistics
 from node.ledger.database import Transaction
 from node.watch.peers import STATES, status
@@ -41,7 +41,7 @@ class _Facts:
 
     def collect(self) -> Iterator[Metric]:
         told = status(self._own)
-        yield from _of_peers(told["peers"], self._own.now_s())
+        yield from _of_peers(told["peers"])
         yield from _of_node(self._own)
         alerts = GaugeMetricFamily("kpnode_alert", "An open alert", labels=["code", "subject"])
         for alert in told["alerts"]:
@@ -56,7 +56,7 @@ class _Facts:
         yield refused
 
 
-def _of_peers(rows: list[dict[str, Any]], now_s: int) -> Iterator[Metric]:
+def _of_peers(rows: list[dict[str, Any]]) -> Iterator[Metric]:
     def gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
         return GaugeMetricFamily(f"kpnode_peer_{name}", text, labels=["peer", *labels])
 
@@ -78,7 +78,7 @@ def _of_peers(rows: list[dict[str, Any]], now_s: int) -> Iterator[Metric]:
         oldest.add_metric([peer], row["out"]["oldest_s"])
         for way, moment in row["contact"].items():
             if moment:
-                contact.add_metric([peer, way], _timestamp(moment))
+                contact.add_metric([peer, way], at(moment))
         attempts.add_metric([peer], row["failures"])
         if row["clock_s"] is not None:
             clock.add_metric([peer], row["clock_s"])
@@ -107,12 +107,12 @@ def _of_node(own: OwnAuthority) -> Iterator[Metric]:
     yield gauge("ledger_bytes", "Size of the database's files", node["ledger"]["bytes"])
     yield gauge("disk_free_bytes", "Free on the disk of the ledger", node["disk"]["free_bytes"])
     if node["ledger"]["checkpoint"]:
-        at = _timestamp(node["ledger"]["checkpoint"]["at"])
-        yield gauge("checkpoint_timestamp_seconds", "When the newest checkpoint was signed", at)
-    if node["backup"]:
+        signed_at = at(node["ledger"]["checkpoint"]["at"])
         yield gauge(
-            "backup_timestamp_seconds", "When the last backup was made", _timestamp(node["backup"])
+            "checkpoint_timestamp_seconds", "When the newest checkpoint was signed", signed_at
         )
+    if node["backup"]:
+        yield gauge("backup_timestamp_seconds", "When the last backup was made", at(node["backup"]))
     if node["keys"]["days_left"] is not None:
         yield gauge("key_days_left", "Days until this node's keys end", node["keys"]["days_left"])
     held = GaugeMetricFamily(
@@ -144,7 +144,3 @@ def _counts(tx: Transaction) -> Iterator[Metric]:
         latency.add_metric([peer, "0.5"], median)
         latency.add_metric([peer, "0.95"], p95)
     yield latency
-
-
-def _timestamp(moment: str) -> float:
-    return datetime.fromisoformat(moment).timestamp()

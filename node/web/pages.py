@@ -5,7 +5,6 @@ import hashlib
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -14,7 +13,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from node.authority import OwnAuthority
-from node.clock import iso
+from node.clock import at, iso
 from node.errors import NotFoundError
 from node.incidents import INCIDENTS
 from node.ledger import alerts, certificates, entries
@@ -81,7 +80,7 @@ def routes(own: OwnAuthority, pulse: "Pulse") -> list[web.RouteDef]:
 
 
 def _one(own: OwnAuthority, authority: str) -> dict[str, Any]:
-    return {"peer": peers.peer(own, authority), "state_of": STATES}
+    return {"peer": peers.peer(own, authority)}
 
 
 def _queue(own: OwnAuthority) -> dict[str, Any]:
@@ -158,8 +157,7 @@ def _since(moment: str | None, now: str) -> str:
     """How long ago a moment was, for people."""
     if moment is None:
         return "never"
-    apart = datetime.fromisoformat(now) - datetime.fromisoformat(moment)
-    return f"{duration(max(0, int(apart.total_seconds())))} ago"
+    return f"{duration(max(0, at(now) - at(moment)))} ago"
 
 
 def duration(seconds: int) -> str:
