@@ -107,8 +107,8 @@ def show(output: Output, number: str) -> None:
         f"valid        {held.body['issued_on']} to {held.body['expires_on']}",
         "",
         *(
-            f"{iso(e.at)}  {e.what:<24} {e.who}{_dash(told(e)['detail'])}\n"
-            f"{'':22}{e.document}{_dash(e.state and f'then {e.state}')}"
+            f"{iso(e.at)}  {e.what:<24} {e.who}{_dash(told(e)['detail'])}"
+            + (f"\n{'':22}{e.document}{_dash(e.state and f'then {e.state}')}" if e.document else "")
             for e in events
         ),
         *(
