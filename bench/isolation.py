@@ -26,7 +26,7 @@ from aiohttp import web
 
 from bench.homes import Node, add_peers, make_nodes, serving_all
 from node.authority import OwnAuthority
-from node.domain.participants import participants_on
+from node.domain.reference import reference
 from node.office.issue import issue
 from node.office.officer import Officer
 from node.wiring import open_node
@@ -89,7 +89,7 @@ async def _run(folder: Path, size: Size, *, sick: bool) -> list[float]:
 
 def _make(folder: Path, size: Size, *, sick: bool) -> tuple[list[Node], list[Node]]:
     count = size.nodes if sick else size.healthy
-    nodes = make_nodes(folder, participants_on(date.today())[:count])
+    nodes = make_nodes(folder, reference().participants_on(date.today())[:count])
     healthy, ill = nodes[: size.healthy], nodes[size.healthy :]
     for number, node in enumerate(healthy):
         around = range(1, NEIGHBOURS + 1)

@@ -9,7 +9,7 @@ from statistics import quantiles
 
 from bench.homes import add_peers, issue_all, make_nodes
 from bench.limits import Figure
-from node.domain.participants import participants_on
+from node.domain.reference import reference
 from node.wiring import open_node
 from tests.nodes import serving
 
@@ -22,7 +22,7 @@ PATHS = ("/", "/peers/BY", "/queue", "/certificates", "/certificates?party=Sampl
 def measure(runs: int, count: int) -> list[Figure]:
     figures = {path: Figure(f"page {path}", f"{LIMIT_MS} ms", "≤ 1", "", "ms") for path in PATHS}
     with tempfile.TemporaryDirectory() as folder:
-        names = sorted({"RU", "BY", *participants_on(date.today())})[:61]
+        names = sorted({"RU", "BY", *reference().participants_on(date.today())})[:61]
         nodes = {n.authority: n for n in make_nodes(Path(folder), sorted({"RU", "BY", *names}))}
         add_peers(nodes["RU"], list(nodes.values()))
         home = nodes["RU"].home

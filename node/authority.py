@@ -5,17 +5,21 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from node.clock import Clock, seconds
 from node.config import Config
 from node.crew import Crew
 from node.documents import SignedDocument
+from node.domain.context import Context
 from node.domain.kinds import KINDS, Kind
-from node.ids import Authority
+from node.domain.reference import Reference, reference
+from node.ids import EVERYONE, Authority
 from node.jose.keys import KeySet
 from node.jose.signing import Signers, new_jti, sign_document
-from node.ledger import entries, folding, streams
+from node.ledger import entries, folding, peers, profiles, streams
+from node.ledger.certificates import LedgerFacts
 from node.ledger.checkpoints import CheckpointKeeper
 from node.ledger.database import Ledger, Transaction
 from node.ledger.folding import Logged
@@ -56,6 +60,18 @@ class OwnAuthority:
     def now_s(self) -> int:
         """The present second."""
         return seconds(self.clock.now())
+
+    def reference(self, tx: Transaction) -> Reference:
+        """The dated facts that rules go by now."""
+        return reference(self.config.reference, profiles.texts(tx))
+
+    def context(self) -> Context:
+        """The circumstances in which what comes in is judged now; the ledger is asked later."""
+        return Context(self.clock.now(), reference=self.ledger.read(self.reference))
+
+    def facts(self, tx: Transaction) -> LedgerFacts:
+        """What rules may ask of the ledger."""
+        return LedgerFacts(tx, self.name)
 
     def reload_peers(self, config: Config) -> None:
         """Take over the peers of a changed `peers.toml`; ``[node]`` and ``[tls]`` need a restart.
@@ -127,8 +143,19 @@ class OwnAuthority:
         first = self.log(tx, signed, at_s)
         queued: dict[str, list[str]] = {}
         for one in signed:
-            for peer in one.claims["aud"]:
+            for peer in self._addressees(one.claims["aud"]):
                 queued.setdefault(peer, []).append(one.doc_id)
         for peer, doc_ids in queued.items():
             streams.enqueue(tx, peer, doc_ids, at_s)
         return first
+
+    def send_again(self, tx: Transaction, peer: str, doc_id: str, now: datetime) -> None:
+        """Queue a document once more for a peer that lacks it, unless it still waits anyway."""
+        state = peers.state(tx, peer)
+        acknowledged = state.acknowledged if state else 0
+        if doc_id not in streams.waiting_ids(tx, peer, acknowledged):
+            streams.enqueue(tx, peer, [doc_id], seconds(now))
+
+    def _addressees(self, aud: Sequence[str]) -> Sequence[str]:
+        """Whose streams a document goes into; ``*`` is every peer, also one that is stopped now."""
+        return [peer.authority for peer in self.config.peers] if EVERYONE in aud else aud

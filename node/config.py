@@ -3,8 +3,8 @@
 import ipaddress
 import re
 import tomllib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,9 @@ from node.ids import Authority
 PEERS_FILE = "peers.toml"
 PUSH, PULL, CARRY = MODES = ("push", "pull", "carry")
 MAX_CONFIG_BYTES = 1024 * 1024
+
+REFERENCE_FOLDER = "reference"
+MAX_REFERENCE_BYTES = 1024 * 1024
 
 Check = Callable[[str, Any], Sequence[Finding]]
 """Findings of an instance against a named schema; handed in, so that settings stay below it."""
@@ -111,6 +114,27 @@ class PeerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Vigilance:
+    """One table ``[[vigilance]]``: certificates that all of its members fit; None fits any."""
+
+    because: str
+    provenance: str | None = None
+    origin: str | None = None
+    transport: str | None = None
+    consignment_kind: str | None = None
+
+    def fits(self, body: Mapping[str, Any]) -> bool:
+        """Whether a certificate is meant."""
+        told = {
+            "provenance": (body["provenance"],),
+            "origin": body["mining_origins"],
+            "transport": (body.get("transport", {}).get("mode"),),
+            "consignment_kind": (body["consignment_kind"],),
+        }
+        return all(getattr(self, name) in (None, *values) for name, values in told.items())
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """The table ``[policy]``: what this authority has decided for itself.
 
@@ -118,11 +142,13 @@ class Policy:
         four_eyes: Who drafted a certificate may not issue it.
         tolerance_carats, tolerance_usd: By how much goods may differ from their certificate at
             inspection and still count as issued; always on record.
+        vigilance: What this authority wants to be looked at closely.
     """
 
     four_eyes: bool = False
     tolerance_carats: Decimal = Decimal(0)
     tolerance_usd: Decimal = Decimal(0)
+    vigilance: tuple["Vigilance", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +158,12 @@ class Thresholds:
     Attributes:
         silent_minutes: Nothing in one direction for so long; three heartbeats.
         lag_minutes: The oldest document that waits is so old.
+        overdue_days: A certificate issued so long ago is not confirmed.
     """
 
     silent_minutes: int = 45
     lag_minutes: int = 60
+    overdue_days: int = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +187,7 @@ class AlertSettings:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The whole of `peers.toml`."""
+    """The whole of `peers.toml`, and names and texts of the tables in the home's ``reference``."""
 
     home: Path
     node: NodeSettings
@@ -167,6 +195,7 @@ class Config:
     policy: Policy = Policy()
     tls: TlsSettings = TlsSettings()
     alerts: AlertSettings = AlertSettings()
+    reference: tuple[tuple[str, str], ...] = ()
 
     def thresholds(self, authority: str) -> Thresholds:
         """When conditions of a peer count."""
@@ -213,7 +242,21 @@ def load(home: Path, check: Check) -> Config:
         ) from None
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
-    return parse(raw, home, check)
+    return replace(parse(raw, home, check), reference=_reference(home))
+
+
+def _reference(home: Path) -> tuple[tuple[str, str], ...]:
+    """The tables that replace those of the package; `node.domain.reference` reads them."""
+    found = []
+    for path in sorted((home / REFERENCE_FOLDER).glob("*.csv")):
+        try:
+            raw = path.read_bytes()
+            if len(raw) > MAX_REFERENCE_BYTES:
+                raise ValueError(f"larger than {MAX_REFERENCE_BYTES} bytes")
+            found.append((path.name, raw.decode("utf-8-sig")))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{path}: {error}", code="bad-reference") from None
+    return tuple(found)
 
 
 def parse(raw: bytes, home: Path, check: Check) -> Config:
@@ -242,7 +285,7 @@ def parse(raw: bytes, home: Path, check: Check) -> Config:
         raise ConfigError(f"{PEERS_FILE}: a peer stands twice")
     tls = _tls(home.resolve(), data.get("tls", {}))
     _check_listener(node, tls)
-    return Config(home.resolve(), node, peers, _policy(data.get("policy", {})), tls, alerts)
+    return Config(home.resolve(), node, peers, _policy(data), tls, alerts)
 
 
 def peer_table(authority: str, name: str, url: str, jwks: str, mode: str) -> str:
@@ -349,6 +392,7 @@ def _thresholds(table: dict[str, Any], usual: Thresholds) -> Thresholds:
     return Thresholds(
         table.get("silent_minutes", usual.silent_minutes),
         table.get("lag_minutes", usual.lag_minutes),
+        table.get("overdue_days", usual.overdue_days),
     )
 
 
@@ -371,11 +415,13 @@ def _check_listener(node: NodeSettings, tls: TlsSettings) -> None:
         )
 
 
-def _policy(table: dict[str, Any]) -> Policy:
+def _policy(data: dict[str, Any]) -> Policy:
+    table = data.get("policy", {})
     return Policy(
         four_eyes=table.get("four_eyes", False),
         tolerance_carats=Decimal(table.get("tolerance_carats", "0")),
         tolerance_usd=Decimal(table.get("tolerance_usd", "0")),
+        vigilance=tuple(Vigilance(**row) for row in data.get("vigilance", ())),
     )
 
 

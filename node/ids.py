@@ -19,6 +19,9 @@ DocId = NewType("DocId", str)
 Kid = NewType("Kid", str)
 """RFC 7638 SHA-256 thumbprint of a public key, base64url, 43 characters."""
 
+EVERYONE = Authority("*")
+"""In ``aud`` of an alert: all peers."""
+
 AUTHORITY = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,12})?|X-[A-Z0-9]{2,12}")
 DIGEST = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 """Canonical base64url of 32 bytes: a doc id, a kid, a head, a hash."""

@@ -1,5 +1,6 @@
 """The peers as pinned: settings, key sets, and who is stopped because its keys changed."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ from node.config import Config, PeerSettings
 from node.errors import ConfigError
 from node.ids import Authority
 from node.jose.keys import KeySet, read_key_set
-from node.ledger import acts, peers
+from node.ledger import acts, peers, register, streams
 from node.ledger.database import Transaction
 from node.strict_json import dumps
 from node.tls import pins
@@ -53,8 +54,7 @@ def open_book(tx: Transaction, config: Config, now_s: int) -> PeerBook:
         )  # fmt: skip
         state = peers.state(tx, settings.authority)
         if state is None:
-            as_json = dumps(key_set.as_json())
-            peers.pin(tx, settings.authority, key_set.fingerprint, as_json, now_s)
+            welcome(tx, config, settings.authority, key_set, now_s)
             acts.note(tx, now_s, "pin", f"{settings.authority} {key_set.fingerprint}")
         elif state.fingerprint != key_set.fingerprint:
             reason = f"pinned {state.fingerprint}, {settings.jwks.name} has {key_set.fingerprint}"
@@ -70,8 +70,28 @@ def open_book(tx: Transaction, config: Config, now_s: int) -> PeerBook:
                 code="keys-changed", direction="both",
             )  # fmt: skip
         ring[settings.authority] = key_set
+    _note_reference(tx, config, now_s)
     by_name = {peer.authority: peer for peer in config.peers}
     return PeerBook(by_name, ring, stopped, pins(by_name))
+
+
+def welcome(
+    tx: Transaction, config: Config, authority: Authority, key_set: KeySet, now_s: int
+) -> None:
+    """Pin a peer that is new, and queue for it this authority's alerts that are in force."""
+    peers.pin(tx, authority, key_set.fingerprint, dumps(key_set.as_json()), now_s)
+    streams.enqueue(tx, authority, register.of_authority(tx, config.node.authority), now_s)
+
+
+def _note_reference(tx: Transaction, config: Config, now_s: int) -> None:
+    """Put a change of the home's reference tables into the audit trail."""
+    told = ", ".join(
+        f"{name} sha256 {hashlib.sha256(text.encode()).hexdigest()}"
+        for name, text in config.reference
+    )
+    last = acts.newest(tx, "reference")
+    if told != (last.subject if last else ""):
+        acts.note(tx, now_s, "reference", told)
 
 
 def keys_of_all_times(tx: Transaction, config: Config) -> dict[Authority, KeySet]:

@@ -43,6 +43,11 @@ RULES: dict[str, Rule] = {
         "typ is a kind and version this node accepts in this place.",
         "protocol 2; RFC 8725 section 3.11",
     ),
+    "KP-J-006": Rule(
+        "not-csv",
+        "A table handed to a command is CSV in UTF-8, with the columns of certificate export.",
+        "RFC 4180",
+    ),
     # Signature and trust
     "KP-S-001": Rule(
         "unknown-issuer",
@@ -88,6 +93,16 @@ RULES: dict[str, Rule] = {
         "wrong-authority",
         "A succession names a log of its issuer, and a checkpoint of a log before it.",
         "protocol 5",
+    ),
+    "KP-A-007": Rule(
+        "wrong-authority",
+        "The issuer's own profile of the day lets it issue the kind.",
+        "Order 269 article 19; domain brief S37",
+    ),
+    "KP-A-008": Rule(
+        "wrong-authority",
+        "Where the issuer has announced its signatories, one of them has issued and validated.",
+        "domain brief 2.8, 3.1",
     ),
     # Form
     "KP-D-001": Rule(
@@ -182,6 +197,21 @@ RULES: dict[str, Rule] = {
         "embargoed",
         "Provenance and destination are not suspended on the day of issue.",
         "domain brief 2.9; Order 269 article 5",
+    ),
+    "KP-C-017": Rule(
+        "embargoed",
+        "No mining origin is under an embargo on the day of issue.",
+        "UN General Assembly 77/277, op. 1; domain brief S88",
+    ),
+    "KP-C-018": Rule(
+        "embargoed",
+        "A restricted participant's goods name a zone open that day, and an approval while one is asked.",
+        "domain brief 2.9; UN A/72/775, 39 and 40",
+    ),
+    "KP-C-019": Rule(
+        "source-missing",
+        "A source of a re-export was admitted here, through the node or recorded from its paper.",
+        "Order 269 article 9 (3)",
     ),
     # Confirmation
     "KP-F-001": Rule(
@@ -287,6 +317,79 @@ RULES: dict[str, Rule] = {
         "unknown-reference",
         "What replaces a certificate is another one, issued here and still good.",
         "KPCS section II",
+    ),
+    # Inquiries
+    "KP-Q-001": Rule(
+        "route-inconsistent",
+        "The number's participant is asked whether it is genuine; of an arrival its issuer asks.",
+        "Order 269 article 7 (2)",
+    ),
+    "KP-Q-002": Rule(
+        "unknown-reference", "An answer names an inquiry of this pair and its number.", "protocol 7"
+    ),
+    "KP-Q-003": Rule(
+        "wrong-state", "An answer is one to what was asked.", "Order 269 article 7 (2)"
+    ),
+    "KP-Q-004": Rule(
+        "policy-refused",
+        "Only the certificate's destination learns more than genuine or not.",
+        "domain brief 2.10; Canada, Export and Import of Rough Diamonds Act s. 4",
+    ),
+    "KP-Q-005": Rule(
+        "unknown-reference",
+        "Sources disclosed are those whose digest the certificate has.",
+        "protocol 2",
+    ),
+    "KP-Q-006": Rule(
+        "dates-inconsistent", "An inquiry's deadline is not past.", "domain brief S10"
+    ),
+    "KP-Q-007": Rule(
+        "wrong-state",
+        "A question that is open is asked again only on purpose.",
+        "domain brief S10",
+    ),
+    # Alerts
+    "KP-W-001": Rule(
+        "alerted",
+        "No alert of the certificate's own participant is in force on its number.",
+        "protocol 7; domain brief 2.8",
+    ),
+    "KP-W-002": Rule(
+        "alerted",
+        "Goods flagged by another authority's alert are admitted once an officer has looked at it.",
+        "protocol 7; UN A/72/775, 47",
+    ),
+    "KP-W-003": Rule(
+        "number-range",
+        "An alert's numbers are of one participant and one length, in order.",
+        "domain brief 2.8",
+    ),
+    "KP-W-004": Rule(
+        "unknown-reference",
+        "What is said of an alert names it and its numbers; an alert itself names none.",
+        "protocol 7",
+    ),
+    "KP-W-005": Rule(
+        "wrong-authority",
+        "Who raised an alert withdraws it; the numbers' participant confirms or denies it.",
+        "domain brief 2.8",
+    ),
+    "KP-W-006": Rule(
+        "wrong-state",
+        "An alert that has ended, or was confirmed, is not again.",
+        "domain brief 2.8",
+    ),
+    # Profiles
+    "KP-P-001": Rule(
+        "wrong-authority", "A profile is about the participant of who signed it.", "protocol 2"
+    ),
+    "KP-P-002": Rule(
+        "number-pattern",
+        "A profile's number pattern can be read, and its ranges have that form.",
+        "KPCS section II (d)",
+    ),
+    "KP-P-003": Rule(
+        "dates-inconsistent", "A range or signatory ends after it begins.", "KPCS section II (d)"
     ),
     # Drafts
     "KP-N-001": Rule(

@@ -10,6 +10,7 @@ from node.authority import Fault, OwnAuthority, no_fault
 from node.clock import Clock, SystemClock, seconds
 from node.config import Config, NodeSettings
 from node.crew import Crew
+from node.domain.reference import reference
 from node.errors import ConfigError
 from node.home_lock import in_use
 from node.jose.keys import KeySet, read_key_set
@@ -23,12 +24,14 @@ from node.schema.validation import check
 
 
 def read_config(home: Path) -> Config:
-    """A home's `peers.toml`, checked.
+    """A home's `peers.toml` and reference tables, checked.
 
     Raises:
-        ConfigError: ``no-home`` or ``bad-config``.
+        ConfigError: ``no-home``, ``bad-config`` or ``bad-reference``.
     """
-    return settings.load(home, check)
+    config = settings.load(home, check)
+    reference(config.reference)
+    return config
 
 
 def read_own_keys(node: NodeSettings) -> KeySet:

@@ -15,6 +15,8 @@ from node.authority import OwnAuthority
 from node.cli.app import main
 from node.demo.nodes import free_ports
 from node.demo.story import sample
+from node.office.officer import Officer
+from node.office.sources import admit_paper
 from node.wiring import open_node, read_config
 
 
@@ -100,6 +102,19 @@ def shipments(sender: str = "RU", to: str = "EU-BE", count: int = 1, start: int 
     """Sample shipments of a pair."""
     fitting = [s for s in sample("shipments.json") if s["from"] == sender and s["to"] == to]
     return fitting[start : start + count]
+
+
+def admit_sources(own: OwnAuthority, re_exports: list[Any]) -> None:
+    """Put on record, from their paper, that the sources of re-exports came in."""
+    for shipment in re_exports:
+        for source in shipment["source_certificates"]:
+            told = {"issuer": source["number"][:2], "carats": source["carats"]}
+
+            def act(tx: Any, number: str = source["number"], told: Any = told) -> str:
+                day = own.clock.now().date().isoformat()
+                return admit_paper(tx, own, number, Officer(), received_on=day, **told)
+
+            own.ledger.write(act)
 
 
 def set_mode(own: OwnAuthority, peer: str, mode: str, *, url: bool = True) -> None:

@@ -23,7 +23,7 @@ from node.office.goods import note_transit, present_paper, record
 from node.office.issue import issue
 from node.office.officer import Officer
 from node.wiring import open_node
-from tests.nodes import SetClock, shipments
+from tests.nodes import SetClock, admit_sources, shipments
 from tests.pairs import settle
 from tests.test_cli import errors, result
 from tests.test_ledger import audited
@@ -132,6 +132,7 @@ class TestDrafts:
 
     def test_re_exports_are_counted_from_the_log(self, be: OwnAuthority) -> None:
         (shipment,) = shipments("EU-BE", "RU", start=1)  # three sources
+        admit_sources(be, [shipment])
         issue(be, [shipment], ONE)
         before = be.ledger.read(_re_exports)
 
@@ -312,6 +313,7 @@ class TestTime:
     ) -> None:
         clock.moment = datetime(2026, 12, 31, 12, tzinfo=UTC)
 
+        admit_sources(be, shipments("EU-BE", "RU"))
         issue(be, shipments("EU-BE", "RU"), ONE)
 
         (held,) = be.ledger.read(lambda tx: certificates.listed(tx, "exporter", None, "", 1))

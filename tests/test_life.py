@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from node.authority import OwnAuthority
+from node.documents import Document
 from node.domain.states import (
     EXPORTER,
     FIRST,
@@ -24,6 +25,8 @@ from node.domain.states import (
     transition,
 )
 from node.errors import NotFoundError, RefusedError
+from node.jose.strict import parse
+from node.jose.verify import verify
 from node.ledger import certificates, entries
 from node.ledger.rebuild import rebuild
 from node.office import dispute as disputes
@@ -33,6 +36,7 @@ from node.office.goods import note_transit, present_paper, record
 from node.office.issue import issue
 from node.office.officer import Officer
 from node.office.revoke import revoke
+from node.schema.validation import check_document
 from tests.nodes import SetClock, make_homes, opened, shipments
 from tests.pairs import deliver_one, settle
 from tests.test_ledger import audited
@@ -303,8 +307,14 @@ def test_verify_tells_what_the_ledger_knows(pair: Pair) -> None:
         for s in shipments(count=2)
     ]
 
+    def certificate(own: OwnAuthority, doc_id: str) -> Document:
+        jws = own.ledger.read(lambda tx: entries.document(tx, doc_id))
+        assert jws is not None
+        signed = verify(parse(jws), {**own.book.ring, own.name: own.keys}, "doc")
+        return check_document(signed, "certificate")
+
     def standing(own: OwnAuthority, doc_id: str, at: date = day) -> Standing:
-        return own.ledger.read(lambda tx: ask_ledger(tx, doc_id, at))
+        return own.ledger.read(lambda tx: ask_ledger(tx, certificate(own, doc_id), at))
 
     assert standing(be, ids[0]) == Standing(current=True, matches=None)
     disputes.dispute(be, NUMBER, OFFICER, reason="less", proposed=FOUND)

@@ -366,7 +366,7 @@ class TestCarry:
         confirm_first = carry.take_in(be, to_be.raw).answer or b""
 
         ring = {**ru.book.ring, ru.name: ru.keys}
-        found = verify_file(confirm_first, ring, ru.clock.now())
+        found = verify_file(confirm_first, ring, ru.context())
 
         assert [one.kind for one in found] in (["receipt"], ["receipt", "manifest"])
         assert all(one.good for one in found)

@@ -51,6 +51,12 @@ def acting(**settings: Any) -> Callable[[Act], click.Command]:
     return decorate
 
 
+def officer_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--office`` and ``--officer``, for commands that act on something else."""
+    function = click.option("--officer", help="The officer who acts.")(function)
+    return click.option("--office", help="The office that acts.")(function)
+
+
 def read_json(path: str, what: str) -> dict[str, Any]:
     """A JSON object from a file, or standard input for ``-``.
 

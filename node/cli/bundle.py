@@ -73,6 +73,7 @@ def import_(output: Output, file: str, receipt: str | None) -> None:
     from node.bundle import MAX_BUNDLE_BYTES
     from node.errors import NodeError, ProblemError
     from node.exchange import carry
+    from node.office.attend import attend
     from node.wiring import open_node
 
     raw = read_file(file, MAX_BUNDLE_BYTES)
@@ -96,6 +97,7 @@ def import_(output: Output, file: str, receipt: str | None) -> None:
                     "import it again with --receipt PATH",
                     code="unusable-file",
                 ) from None
+        attend(own)
     _tell(output, done, path)
     if done.problem is not None:
         sys.exit(REFUSED)

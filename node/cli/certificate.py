@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from node.cli.output import Output, command
+from node.cli.table import export, import_
 from node.clock import iso
 from node.domain.states import FAMILIES, MEANINGS, allowed
 
@@ -33,19 +34,20 @@ def list_(
     limit: int,
 ) -> None:
     """List certificates by number."""
-    from node.ledger import certificates
+    from node.ledger import certificates, register
     from node.office.officer import day_of
     from node.wiring import open_node
 
     with open_node(output.home, signing=False) as own:
-        held, differing = own.ledger.read(
+        held, differing, flagged = own.ledger.read(
             lambda tx: (
                 certificates.listed(tx, side, peer, after, limit, state, party),
                 certificates.with_open_items(tx),
+                register.all_meant(tx),
             )
         )
         day = day_of(own, own.clock.now()).isoformat()
-    items = [_summary(c, day, c.doc_id in differing) for c in held]
+    items = [_summary(c, day, c.doc_id in differing, c.doc_id in flagged) for c in held]
     more = held[-1].number if len(held) == limit else None
     columns = {
         "number": "NUMBER", "state": "STATE", "side": "SIDE", "peer": "PEER",
@@ -64,7 +66,7 @@ def list_(
 @click.argument("number")
 def show(output: Output, number: str) -> None:
     """Show a certificate by NUMBER or doc id: state, timeline, who holds what."""
-    from node.ledger import certificates
+    from node.ledger import certificates, inquiries, register
     from node.office.officer import day_of
     from node.watch.journey import told
     from node.wiring import open_node
@@ -74,14 +76,15 @@ def show(output: Output, number: str) -> None:
         def query(tx: Any) -> Any:
             found = certificates.found(tx, number)
             events = certificates.timeline(tx, found)
-            return found, events, certificates.open_items(tx, found)
+            alerts, asked = register.on(tx, found.number), inquiries.about(tx, found.number)
+            return found, events, certificates.open_items(tx, found), alerts, asked
 
-        held, events, open_items = own.ledger.read(query)
+        held, events, open_items, alerts, asked = own.ledger.read(query)
         name, day = own.name, day_of(own, own.clock.now()).isoformat()
     at_peer = held.side == "importer" or held.outcome in ("accepted", "duplicate")
     steps = allowed(held.side, held.state)
     result = {
-        **_summary(held, day, bool(open_items)),
+        **_summary(held, day, bool(open_items), bool(alerts)),
         "meaning": MEANINGS[held.state],
         "refused_with": held.errors,
         "held_by": sorted({name, held.peer} if at_peer else {name}),
@@ -89,6 +92,28 @@ def show(output: Output, number: str) -> None:
         "open": [
             {"sent": i.sent, "document": i.document, "code": i.code, "detail": i.detail}
             for i in open_items
+        ],
+        "alerts": [
+            {
+                "doc_id": a.doc_id,
+                "by": a.iss,
+                "subject": a.subject,
+                "standing": a.standing,
+                "reason": a.reason,
+            }
+            for a in alerts
+        ],
+        "inquiries": [
+            {
+                "doc_id": q.doc_id,
+                "peer": q.peer,
+                "sent": q.sent,
+                "asks": q.asks,
+                "answer_by": q.answer_by,
+                "verdict": q.verdict,
+                "answer": q.answer,
+            }
+            for q in asked
         ],
         "next": [{"event": step.event, "who": step.who} for step in steps],
         "body": held.body,
@@ -114,6 +139,11 @@ def show(output: Output, number: str) -> None:
         *(
             f"OPEN  {'refused there' if i.sent else 'refused here'}: {i.document} {i.code}: {i.detail}"
             for i in open_items
+        ),
+        *(f"ALERT {a.subject}, by {a.iss}, {a.standing}: {a.reason} ({a.doc_id})" for a in alerts),
+        *(
+            f"{'ASKED' if q.sent else 'ASKED BY'} {q.peer}: {q.asks}? {q.verdict or f'answer by {q.answer_by}'}"
+            for q in asked
         ),
         "",
         "next: " + (", ".join(dict.fromkeys(map(_step, steps))) or "nothing more"),
@@ -144,18 +174,9 @@ def _step(step: Any) -> str:
     return f"{kind if kind == 'revocation' else step.event} ({step.who})"
 
 
-def _attention(held: Any, day: str, differs: bool) -> str | None:
-    """What an officer must see to: a refused document, or what time has brought about."""
-    if differs:
-        return "the two sides differ"
-    if day <= held.body["expires_on"]:
-        return None
-    if held.side == "exporter" and held.state in ("issued", "sealed", "delivered", "refused"):
-        return "expired unconfirmed"
-    return "announced and never presented" if held.state == "announced" else None
+def _summary(held: Any, day: str, differs: bool, flagged: bool) -> dict[str, Any]:
+    from node.watch.worklists import attention
 
-
-def _summary(held: Any, day: str, differs: bool) -> dict[str, Any]:
     return {
         "number": held.number,
         "state": held.state,
@@ -164,7 +185,7 @@ def _summary(held: Any, day: str, differs: bool) -> dict[str, Any]:
         "doc_id": held.doc_id,
         "issued_on": held.body["issued_on"],
         "expires_on": held.body["expires_on"],
-        "attention": _attention(held, day, differs),
+        "attention": attention(held, day, differs=differs, flagged=flagged),
         "carats": held.body["totals"]["carats"],
         "value_usd": held.body["totals"]["value_usd"],
     }
@@ -173,3 +194,5 @@ def _summary(held: Any, day: str, differs: bool) -> dict[str, Any]:
 certificate.add_command(list_)
 certificate.add_command(show)
 certificate.add_command(papers)
+certificate.add_command(import_)
+certificate.add_command(export)

@@ -1,16 +1,11 @@
 """`kpnode draft`: reserve numbers, inspect before export, issue by another officer."""
 
-from typing import TYPE_CHECKING, Any
-
 import click
 
-from node.cli.acting import read_json
+from node.cli.acting import officer_options, read_json
 from node.cli.output import Output, command, finishing, read_file
 
 INSPECTED = "inspected before export"
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 @click.group()
@@ -18,14 +13,9 @@ def draft() -> None:
     """Draft certificates, inspect their goods, then issue or withdraw them."""
 
 
-def _officer_options(function: "Callable[..., Any]") -> "Callable[..., Any]":
-    function = click.option("--officer", help="The officer who acts.")(function)
-    return click.option("--office", help="The office that acts.")(function)
-
-
 @command()
 @click.argument("file")
-@_officer_options
+@officer_options
 def make(output: Output, file: str, office: str | None, officer: str | None) -> None:
     """Draft a certificate for each shipment in FILE and reserve its number.
 
@@ -77,7 +67,7 @@ def list_(output: Output) -> None:
 @click.argument("number")
 @click.option("--found", metavar="FILE", required=True, help="What was found, as JSON.")
 @click.option("--place", required=True, help="Where.")
-@_officer_options
+@officer_options
 def inspect(
     output: Output, number: str, found: str, place: str, office: str | None, officer: str | None
 ) -> None:
@@ -96,7 +86,7 @@ def inspect(
 @command()
 @click.argument("number")
 @click.option("--reason", required=True, help="Why, in words.")
-@_officer_options
+@officer_options
 def withdraw(
     output: Output, number: str, reason: str, office: str | None, officer: str | None
 ) -> None:
@@ -113,7 +103,7 @@ def withdraw(
 
 @command()
 @click.argument("number")
-@_officer_options
+@officer_options
 def issue(output: Output, number: str, office: str | None, officer: str | None) -> None:
     """Issue draft NUMBER; where four eyes are the policy, by another officer."""
     from node.office.draft import issue_draft

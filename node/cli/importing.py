@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from node.cli.acting import acting, read_json
-from node.cli.output import Output, command, finishing
+from node.cli.output import Output, command, day, finishing
 
 if TYPE_CHECKING:
     from node.authority import OwnAuthority
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.option(
     "--from", "issuer", metavar="AUTHORITY", help="For a certificate on paper only: who issued it."
 )
+@click.option("--issued-on", metavar="DATE", help="With --from: its day of issue, YYYY-MM-DD.")
 @click.option("--office", help="The office that acts.")
 @click.option("--officer", help="The officer who acts.")
 def present(
@@ -26,30 +27,50 @@ def present(
     number: str,
     paper: str | None,
     issuer: str | None,
+    issued_on: str | None,
     office: str | None,
     officer: str | None,
 ) -> None:
     """Put on record that goods and paper of NUMBER are here.
 
     Where the document has not come, name the issuer with --from; the document is presented already
-    when it comes.
+    when it comes. The register of alerts is asked: its own participant's alert refuses, another's
+    flags the goods, and the node holds them.
     """
     from node.domain.states import ON_PAPER
+    from node.ledger import certificates, register
+    from node.office.attend import attend
     from node.office.goods import present_paper, record
     from node.office.officer import Officer
     from node.wiring import open_node
 
     who = Officer(office, officer)
+    if issued_on is not None:
+        day("--issued-on", issued_on)
+        if issuer is None:
+            raise click.UsageError("--issued-on is for a certificate on paper only: name --from")
     with finishing():
         with open_node(output.home) as own:
             if issuer is None:
                 done = record(own, "presentation", number, who, {"paper": paper})
                 told = {"number": number, "doc_id": done.doc_id, "to": done.to, "state": done.state}
+                attend(own)
+                now = own.ledger.read(lambda tx: certificates.by_number(tx, number))
+                told["state"] = now.state if now else done.state
             else:
-                doc_id = present_paper(own, number, who, issuer=issuer, paper=paper)
+                doc_id = present_paper(
+                    own, number, who, issuer=issuer, paper=paper, issued_on=issued_on
+                )
                 told = {"number": number, "doc_id": doc_id, "to": own.name,
                         "state": ON_PAPER}  # fmt: skip
-        output.result(told, f"{number}  {told['state']}\ndocument  {told['doc_id']}")
+            alerts = own.ledger.read(lambda tx: register.on(tx, number))
+        flags = [
+            {"doc_id": a.doc_id, "by": a.iss, "subject": a.subject, "reason": a.reason}
+            for a in alerts
+        ]
+        lines = [f"{number}  {told['state']}", f"document  {told['doc_id']}"]
+        lines += [f"FLAGGED by {a['by']}: {a['subject']}, {a['reason']}" for a in flags]
+        output.result({**told, "alerts": flags}, "\n".join(lines))
 
 
 @command()

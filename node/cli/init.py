@@ -46,7 +46,7 @@ def init(
 
     from node import config
     from node.clock import SystemClock, seconds
-    from node.domain.participants import standing
+    from node.domain.reference import reference
     from node.errors import ConfigError
     from node.ids import AUTHORITY, Authority, participant_of
     from node.jose.signing import make_keys
@@ -107,7 +107,7 @@ def init(
         f"key set      {settings.key_set.relative_to(home.resolve())}  (give this file to your peers)",
     )
     participant = participant_of(authority)
-    if participant is not None and standing(participant, date.today()) is None:
+    if participant is not None and reference().standing(participant, date.today()) is None:
         output.note(
             f"Note: {participant} is no participant of the scheme; others will refuse its certificates."
         )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,9 @@ from node.errors import (
     RefusedError,
     RefusedShipmentsError,
 )
+
+if TYPE_CHECKING:
+    from datetime import date
 
 FAILURE, NOT_FOUND, REFUSED, CONFLICT, UNREACHABLE = 1, 3, 4, 5, 7
 
@@ -187,6 +190,35 @@ def exit_code(error: NodeError, codes: Sequence[str]) -> int:
     if isinstance(error, RefusedError | RefusedShipmentsError):
         return CONFLICT if all(code in STATE_CODES for code in codes) else REFUSED
     return REFUSED if isinstance(error, ProblemError) else FAILURE
+
+
+def day(name: str, text: str) -> "date":
+    """A day that an argument names.
+
+    Raises:
+        click.UsageError: It is none.
+    """
+    import re
+    from datetime import date
+
+    try:
+        if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+            raise ValueError
+        return date.fromisoformat(text)
+    except ValueError:
+        raise click.UsageError(f"{name}: expected YYYY-MM-DD, got {text!r}") from None
+
+
+def month(name: str, text: str) -> "date":
+    """The first day of a month that an argument names, ``YYYY-MM``.
+
+    Raises:
+        click.UsageError: It is none.
+    """
+    try:
+        return day(name, f"{text}-01")
+    except click.UsageError:
+        raise click.UsageError(f"{name}: expected YYYY-MM, got {text!r}") from None
 
 
 def read_file(path: str, limit: int) -> bytes:

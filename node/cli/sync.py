@@ -19,6 +19,7 @@ def sync(output: Output, peer: str | None) -> None:
 
     from node.errors import NotFoundError
     from node.ids import Authority
+    from node.office.attend import attend
     from node.watch.peers import status
     from node.wiring import open_node
 
@@ -37,6 +38,8 @@ def sync(output: Output, peer: str | None) -> None:
             if row["paused"]
         }
         rounds = asyncio.run(_rounds(own, peer))
+        if attend(own):  # what came in is answered at once
+            asyncio.run(_rounds(own, peer))
     items = [
         {
             "authority": name,

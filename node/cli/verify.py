@@ -1,14 +1,11 @@
 """`kpnode verify`: is it authentic, valid, current?"""
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from node.cli.output import REFUSED, Output, command, read_file
-
-if TYPE_CHECKING:
-    from datetime import date
+from node.cli.output import REFUSED, Output, command, day, read_file
 
 
 @command()
@@ -25,6 +22,7 @@ def verify(output: Output, file: str, jwks: str | None, at: str | None) -> None:
     here is null. Exit code 0 when nothing is false, else 4.
     """
     from node.clock import SystemClock
+    from node.domain.context import Context
     from node.errors import refuse
     from node.jose.keys import MAX_KEY_SET_BYTES, read_key_set
     from node.office import verify as verb
@@ -34,20 +32,21 @@ def verify(output: Output, file: str, jwks: str | None, at: str | None) -> None:
     now = SystemClock().now()
     if at is not None and jwks is not None:
         raise click.UsageError("--at asks the ledger, --jwks goes without it; give one of them")
-    asked = None if at is None else _day(at)
+    asked = None if at is None else day("--at", at)
     raw = read_file(file, verb.MAX_FILE_BYTES)
     if len(raw) > verb.MAX_FILE_BYTES:
         raise refuse("KP-J-003", f"expected at most {verb.MAX_FILE_BYTES} bytes")
     if jwks is not None:
         keys = read_key_set(read_file(jwks, MAX_KEY_SET_BYTES))
-        results = verb.verify_file(raw, {keys.authority: keys}, now)
+        results = verb.verify_file(raw, {keys.authority: keys}, Context(now))
     else:
         with open_node(output.home, signing=False) as own:
             ring = {**own.book.ring, own.name: own.keys}
-            day = asked or day_of(own, now)
+            when = asked or day_of(own, now)
+            context = own.context()
             results = own.ledger.read(
                 lambda tx: verb.verify_file(
-                    raw, ring, now, lambda doc_id: verb.ask_ledger(tx, doc_id, day)
+                    raw, ring, context, lambda document: verb.ask_ledger(tx, document, when)
                 )
             )
     items = [_as_json(result) for result in results]
@@ -55,18 +54,6 @@ def verify(output: Output, file: str, jwks: str | None, at: str | None) -> None:
     output.result(as_json, "\n".join(_as_text(item) for item in items))
     if not all(result.good for result in results):
         sys.exit(REFUSED)
-
-
-def _day(text: str) -> "date":
-    import re
-    from datetime import date
-
-    try:
-        if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
-            raise ValueError
-        return date.fromisoformat(text)
-    except ValueError:
-        raise click.UsageError(f"--at: expected YYYY-MM-DD, got {text!r}") from None
 
 
 def _as_json(result: Any) -> dict[str, Any]:
@@ -78,6 +65,10 @@ def _as_json(result: Any) -> dict[str, Any]:
         "valid": result.valid,
         "current": result.standing.current,
         "matches": result.standing.matches,
+        "alerts": [
+            {"doc_id": a.doc_id, "by": a.iss, "subject": a.subject, "standing": a.standing}
+            for a in result.standing.alerts
+        ],
         "errors": [{"pointer": "", **found.as_json()} for found in result.findings],
     }
 
@@ -91,6 +82,7 @@ def _as_text(item: dict[str, Any]) -> str:
         f"  {e['code']}: {e['pointer']} {e['detail']} [{e['rule']}]".replace(":  ", ": ")
         for e in item["errors"]
     ]
+    flags = [f"  flagged by {a['by']}: {a['subject']} ({a['doc_id']})" for a in item["alerts"]]
     return "\n".join(
-        [f"{item['kind'] or 'document'} of {item['issuer'] or '?'}: {answers}", *errors]
+        [f"{item['kind'] or 'document'} of {item['issuer'] or '?'}: {answers}", *flags, *errors]
     )

@@ -107,6 +107,31 @@ def references(document: Content, context: Context) -> Iterator[Finding]:
         yield from demands(document, held, context)
 
 
+def alerts(document: Content, context: Context) -> Iterator[Finding]:
+    """KP-W-001, KP-W-002: goods here are presented and admitted only where no alert stands against it.
+
+    Its own participant's alert refuses; anyone else's must have been looked at: held, and released.
+    What a peer has decided about its own goods is taken as it is.
+    """
+    event = states.event_of(document.kind, document.body)
+    if not context.issuing or event not in _ON_ARRIVAL:
+        return
+    assert context.facts is not None
+    on_number = context.facts.alerts_on(document.body["number"])
+    yield from certificate.warnings(on_number)
+    if document.kind == "confirmation":
+        looked_at = context.facts.looked_at(document.re[0])
+        for alert in on_number:
+            if not alert.refuses and alert.doc_id not in looked_at:
+                detail = (
+                    f"{alert.iss} has flagged {alert.numbers}: {alert.subject}; hold, look, release"
+                )
+                yield finding("KP-W-002", "/number", detail)
+
+
+_ON_ARRIVAL = ("record:presentation", "confirmation:as-issued", "confirmation:as-amended")
+
+
 def _is_for(side: str, event: str) -> bool:
     """Whether who has a certificate on this side may bring an event about."""
     answering = ANSWERING.get(event)

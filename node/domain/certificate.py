@@ -3,19 +3,22 @@
 Each takes a document of the right form and yields findings; pointers are relative to the body.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from decimal import Decimal
 
 from node.documents import Content
 from node.domain.context import Context
-from node.domain.participants import lies_within, same_participant_apart, standing
-from node.domain.profiles import profile
+from node.domain.facts import Alert
+from node.domain.reference import names, same_participant_apart
 from node.errors import Finding, finding
 from node.ids import participant_of
 
 IN_SCOPE = ("7102.10", "7102.21", "7102.31")
 """Headings of rough diamonds (KPCS section I)."""
+
+ZONE, APPROVAL = "compliant-zone", "prior-approval"
+"""Kinds of evidence that a restricted participant's certificates carry."""
 
 
 def authority_matches(document: Content, _: Context) -> Iterator[Finding]:
@@ -30,9 +33,9 @@ def authority_matches(document: Content, _: Context) -> Iterator[Finding]:
         yield finding("KP-A-005", "/participant", detail)
 
 
-def number(document: Content, _: Context) -> Iterator[Finding]:
+def number(document: Content, context: Context) -> Iterator[Finding]:
     """KP-C-001, KP-C-002: the number has the issuer's form and lies in its ranges."""
-    rules = profile(participant_of(document.iss) or "", issue_day(document))
+    rules = context.reference.profile(document.iss, issue_day(document))
     if not rules.fits(document.body["number"]):
         yield finding(
             "KP-C-001",
@@ -41,8 +44,8 @@ def number(document: Content, _: Context) -> Iterator[Finding]:
             f"got {document.body['number']}",
         )
     elif not rules.in_range(document.body["number"]):
-        ranges = ", ".join(f"{first} to {last}" for first, last in rules.ranges)
-        detail = f"expected {ranges}, got {document.body['number']}"
+        ranges = ", ".join(f"{first} to {last}" for first, last in rules.ranges or ()) or "none"
+        detail = f"ranges that day: {ranges}; got {document.body['number']}"
         yield finding("KP-C-002", "/number", detail)
 
 
@@ -57,11 +60,11 @@ def number_is_free(document: Content, context: Context) -> Iterator[Finding]:
         yield finding("KP-C-003", "/number", detail)
 
 
-def participants(document: Content, _: Context) -> Iterator[Finding]:
+def participants(document: Content, context: Context) -> Iterator[Finding]:
     """KP-C-004: both ends of the route are participants on the day of issue."""
     for member in ("provenance", "destination"):
         code = document.body[member]
-        if standing(code, issue_day(document)) is None:
+        if context.reference.standing(code, issue_day(document)) is None:
             detail = f"{code} is no participant on {document.body['issued_on']}"
             yield finding("KP-C-004", f"/{member}", detail)
 
@@ -90,7 +93,7 @@ def dates(document: Content, context: Context) -> Iterator[Finding]:
     elif context.issuing and context.today is not None and expires < context.today:
         detail = f"expected {context.today} or later, got {expires}"
         yield finding("KP-C-007", "/expires_on", detail)
-    longest = profile(participant_of(document.iss) or "", issued).longest(issued)
+    longest = context.reference.profile(document.iss, issued).longest(issued)
     if expires > longest:
         detail = f"expected {longest} at the latest, got {expires}"
         yield finding("KP-C-008", "/expires_on", detail)
@@ -139,7 +142,7 @@ def declaration(document: Content, _: Context) -> Iterator[Finding]:
 
 def sources(document: Content, context: Context) -> Iterator[Finding]:
     """KP-C-014: a re-export names how many certificates the goods came in with."""
-    outside = outside_provenance(document)
+    outside = outside_provenance(document, context)
     if outside and "sources" not in document.body:
         where = "/source_certificates" if context.issuing else "/sources"
         detail = (
@@ -148,19 +151,55 @@ def sources(document: Content, context: Context) -> Iterator[Finding]:
         yield finding("KP-C-014", where, detail)
 
 
-def suspension(document: Content, _: Context) -> Iterator[Finding]:
-    """KP-C-016: neither end of the route is suspended on the day of issue."""
+def alerts(document: Content, context: Context) -> Iterator[Finding]:
+    """KP-W-001: the certificate's own participant has not warned of its number."""
+    assert context.facts is not None
+    yield from warnings(context.facts.alerts_on(document.body["number"]))
+
+
+def warnings(alerts_on: Iterable[Alert]) -> Iterator[Finding]:
+    """KP-W-001: no alert of the number's own participant is among those on it."""
+    for alert in alerts_on:
+        if alert.refuses:
+            detail = f"{alert.iss} has alerted {alert.numbers}: {alert.subject} ({alert.doc_id})"
+            yield finding("KP-W-001", "/number", detail)
+
+
+def restrictions(document: Content, context: Context) -> Iterator[Finding]:
+    """KP-C-016 to KP-C-018: dated restrictions of either end, of an origin, or to named zones."""
+    day, body, known = issue_day(document), document.body, context.reference
     for member in ("provenance", "destination"):
-        row = standing(document.body[member], issue_day(document))
+        row = known.standing(body[member], day)
         if row is not None and row.status == "suspended":
-            detail = f"{row.code} is suspended from {row.first} to {row.last or 'further notice'}"
+            detail = f"{row.code} is suspended {row.span}"
             yield finding("KP-C-016", f"/{member}", detail)
+    for at, origin_ in enumerate(body["mining_origins"]):
+        if (embargo := known.embargo(origin_, day)) is not None:
+            detail = f"goods mined in {origin_} are under embargo {embargo.span}: {embargo.source}"
+            yield finding("KP-C-017", f"/mining_origins/{at}", detail)
+    row = known.standing(body["provenance"], day)
+    if row is not None and row.status == "restricted":
+        yield from _from_a_zone(document, context)
 
 
-def outside_provenance(document: Content) -> list[str]:
+def _from_a_zone(document: Content, context: Context) -> Iterator[Finding]:
+    """KP-C-018: a restricted participant's goods name a zone and, while it is asked, an approval."""
+    day, body = issue_day(document), document.body
+    zones = context.reference.zones_of(body["provenance"], day)
+    told = {one["kind"]: one.get("reference") for one in body.get("evidence", ())}
+    named = next((zone for zone in zones if zone.name == told.get(ZONE)), None)
+    if named is None:
+        detail = f"evidence {ZONE}: expected one of {names(zones)}, got {told.get(ZONE, 'none')}"
+        yield finding("KP-C-018", "/evidence", detail)
+    elif named.approval_until and day <= named.approval_until and APPROVAL not in told:
+        detail = f"evidence {APPROVAL}: asked of {named.name} until {named.approval_until}"
+        yield finding("KP-C-018", "/evidence", detail)
+
+
+def outside_provenance(document: Content, context: Context) -> list[str]:
     """Mining origins outside the provenance; any makes the goods a re-export."""
-    body = document.body
-    return [c for c in body["mining_origins"] if not lies_within(c, body["provenance"])]
+    body, within = document.body, context.reference.lies_within
+    return [c for c in body["mining_origins"] if not within(c, body["provenance"])]
 
 
 def issue_day(document: Content) -> date:

@@ -8,7 +8,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from node.documents import Content
-from node.domain import answering, certificate, succession
+from node.domain import (
+    alert,
+    answering,
+    capability,
+    certificate,
+    inquiry,
+    own_profile,
+    succession,
+)
 from node.domain.context import Context
 from node.domain.kinds import CERTIFICATE
 from node.errors import Finding, ordered
@@ -26,14 +34,15 @@ class Steps:
 
 def _answering(*own: Step) -> Steps:
     """The steps of a kind that answers a certificate."""
-    order = (answering.authority_matches, *own, answering.references)
-    return Steps(order, frozenset({answering.references}))
+    order = (answering.authority_matches, *own, answering.references, answering.alerts)
+    return Steps(order, frozenset({answering.references, answering.alerts}))
 
 
 STEPS: dict[str, Steps] = {
     CERTIFICATE.name: Steps(
         (
             certificate.authority_matches,
+            capability.capable,
             certificate.number,
             certificate.number_is_free,
             certificate.participants,
@@ -44,19 +53,47 @@ STEPS: dict[str, Steps] = {
             certificate.origin,
             certificate.declaration,
             certificate.sources,
-            certificate.suspension,
+            certificate.alerts,
+            certificate.restrictions,
         ),
-        frozenset({certificate.number_is_free}),
+        frozenset({certificate.number_is_free, certificate.alerts}),
     ),
     "confirmation": _answering(
-        answering.arrival, answering.not_ahead, certificate.headings, certificate.sums
+        capability.capable,
+        answering.arrival,
+        answering.not_ahead,
+        certificate.headings,
+        certificate.sums,
     ),
     "discrepancy": _answering(answering.not_ahead),
     "resolution": _answering(answering.not_ahead),
     "amendment": _answering(answering.not_ahead),
-    "technical-certificate": _answering(answering.not_ahead, answering.technical_dates),
+    "technical-certificate": _answering(
+        capability.capable, answering.not_ahead, answering.technical_dates
+    ),
     "return": _answering(answering.arrival, answering.not_ahead),
     "revocation": _answering(answering.not_ahead),
+    "inquiry": Steps(
+        (answering.authority_matches, answering.not_ahead, inquiry.route), frozenset()
+    ),
+    "answer": Steps(
+        (answering.authority_matches, answering.not_ahead, inquiry.answers),
+        frozenset({inquiry.answers}),
+    ),
+    "alert": Steps(
+        (answering.authority_matches, answering.not_ahead, alert.numbers, alert.references),
+        frozenset({alert.references}),
+    ),
+    "profile": Steps(
+        (
+            answering.authority_matches,
+            answering.not_ahead,
+            own_profile.about_itself,
+            own_profile.pattern,
+            own_profile.spans,
+        ),
+        frozenset(),
+    ),
     "succession": Steps((answering.authority_matches, succession.own_log), frozenset()),
     "record": _answering(),
 }

@@ -37,6 +37,10 @@ AMENDMENT = Kind("amendment", "doc", travels=True, speaker="amended_by")
 TECHNICAL_CERTIFICATE = Kind("technical-certificate", "doc", travels=True, speaker="issued_by")
 RETURN = Kind("return", "doc", travels=True, speaker="taken_in_by")
 REVOCATION = Kind("revocation", "doc", travels=True, speaker="revoked_by")
+INQUIRY = Kind("inquiry", "doc", travels=True, speaker="asked_by", outsiders=True)
+ANSWER = Kind("answer", "doc", travels=True, speaker="answered_by", outsiders=True)
+ALERT = Kind("alert", "doc", travels=True, speaker="raised_by", outsiders=True)
+PROFILE = Kind("profile", "doc", travels=True, speaker="published_by", outsiders=True)
 SUCCESSION = Kind("succession", "doc", travels=True, speaker="announced_by", outsiders=True)
 RECORD = Kind("record", "doc", travels=False, speaker="by")
 MANIFEST = Kind("manifest", "msg", travels=False, outsiders=True)
@@ -54,6 +58,10 @@ KINDS: dict[str, Kind] = {
         TECHNICAL_CERTIFICATE,
         RETURN,
         REVOCATION,
+        INQUIRY,
+        ANSWER,
+        ALERT,
+        PROFILE,
         SUCCESSION,
         RECORD,
         MANIFEST,

@@ -1,16 +1,15 @@
-"""What each participant's certificates look like: number form, validity rule, statement.
+"""What an authority's certificates look like: number form and ranges, validity, statement, who signs.
 
-Dated data of the package, until `profile` documents bring them. A participant without an entry
-issues by the default; what it may have decided otherwise is given the longer of both rules.
+Values only. Where they come from is in `node.domain.reference`: the package's data, and the profile
+documents of the authorities themselves.
 """
 
 import calendar
-import json
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cache, lru_cache
-from importlib import resources
+from functools import lru_cache
 from typing import Any
 
 
@@ -35,11 +34,15 @@ class Validity:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A participant's rules on a day.
+    """The rules of an authority on a day.
 
     Attributes:
-        announced: Whether the participant's own rules are known.
-        ranges: First and last number of each range in use; empty if none were announced.
+        announced: Whether the authority's own rules are known; others get the longer of both
+            usual validity rules.
+        ranges: First and last number of each range in use that day; None if none were announced.
+        capabilities: What it may do, or None if it has not said: ``issue``, ``confirm``,
+            ``technical-certificates``.
+        signatories: Who may sign in its name that day, or None if it has not said.
     """
 
     participant: str
@@ -47,7 +50,9 @@ class Profile:
     statement: str
     validity: Validity
     announced: bool
-    ranges: tuple[tuple[str, str], ...] = ()
+    ranges: tuple[tuple[str, str], ...] | None = None
+    capabilities: frozenset[str] | None = None
+    signatories: frozenset[str] | None = None
 
     def longest(self, issued_on: date) -> date:
         """The latest day of expiry that may be accepted."""
@@ -56,42 +61,59 @@ class Profile:
 
     def fits(self, number: str) -> bool:
         """Whether a number has the issuer's form and letters."""
-        return number.startswith(self.participant) and bool(self.number_pattern.fullmatch(number))
+        return fits(self.participant, self.number_pattern, number)
 
     def in_range(self, number: str) -> bool:
-        """Whether a number lies in an announced range, byte for byte and of the same length."""
-        return not self.ranges or any(
-            len(number) == len(first) and first <= number <= last for first, last in self.ranges
+        """Whether a number lies in a range announced for the day, byte for byte."""
+        return self.ranges is None or any(
+            within(number, first, last) for first, last in self.ranges
         )
 
 
-@lru_cache(maxsize=4096)
-def profile(participant: str, day: date) -> Profile:
-    """The rules of a participant on a day; before its first known ones, the first."""
-    data = _entry("default", day) | _entry(participant, day)
+def fits(participant: str, pattern: re.Pattern[str], number: str) -> bool:
+    """Whether a number has a form, and the letters of its participant."""
+    return number.startswith(participant) and bool(pattern.fullmatch(number))
+
+
+def within(number: str, first: str, last: str) -> bool:
+    """Whether a number lies in a range: of the same length, compared byte for byte."""
+    return len(number) == len(first) and first <= number <= last
+
+
+def of_entry(participant: str, entry: Mapping[str, Any], day: date, *, announced: bool) -> Profile:
+    """The rules that an entry of the package, or the body of a profile document, means on a day."""
+    ranges, signatories = entry.get("ranges"), entry.get("signatories")
+    capabilities = entry.get("capabilities")
     return Profile(
         participant=participant,
-        number_pattern=_compiled(data["number_pattern"]),
-        statement=data["statement"],
-        validity=Validity(**data["validity"]),
-        announced=participant in _data(),
-        ranges=tuple((first, last) for first, last in data.get("ranges", ())),
+        number_pattern=compiled(entry["number_pattern"]),
+        statement=entry["statement"],
+        validity=Validity(**entry["validity"]),
+        announced=announced,
+        ranges=None if ranges is None else tuple((r["first"], r["last"]) for r in _on(ranges, day)),
+        capabilities=None if capabilities is None else frozenset(capabilities),
+        signatories=None
+        if signatories is None
+        else frozenset(one["name"] for one in _on(signatories, day)),
     )
 
 
-def _entry(name: str, day: date) -> dict[str, Any]:
-    known = _data().get(name, [])
-    dated = [e for e in known if date.fromisoformat(e["from"]) <= day]
-    return (dated or known[:1] or [{}])[-1]
+def _on(spans: Iterable[Mapping[str, Any]], day: date) -> list[Mapping[str, Any]]:
+    return [one for one in spans if covers(one.get("from"), one.get("until"), day)]
 
 
-@cache
-def _compiled(pattern: str) -> re.Pattern[str]:
+def covers(first: str | None, last: str | None, day: date) -> bool:
+    """Whether a day lies in a span of days as documents write them; an open end has no text."""
+    text = day.isoformat()
+    return (not first or first <= text) and (not last or text <= last)
+
+
+@lru_cache(maxsize=256)
+def compiled(pattern: str) -> re.Pattern[str]:
+    """A number pattern, to be used with `re.Pattern.fullmatch`.
+
+    Raises:
+        re.error: It is none. What is no pattern of a kind that is quick to match is refused by the
+            schema of profiles already.
+    """
     return re.compile(pattern, re.ASCII)
-
-
-@cache
-def _data() -> dict[str, list[dict[str, Any]]]:
-    file = resources.files("node.domain") / "data" / "profiles.json"
-    data: dict[str, list[dict[str, Any]]] = json.loads(file.read_text("utf-8"))
-    return data

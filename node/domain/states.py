@@ -167,6 +167,11 @@ def family(state: str) -> str:
     return state.partition(", ")[0]
 
 
+def unheld(state: str) -> str:
+    """The state that goods are held in, or the state itself."""
+    return state.partition(", ")[2] or state
+
+
 FAMILIES = sorted(
     {
         family(state)

@@ -3,14 +3,15 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from node.crew import Crew
 from node.documents import Document, SignedDocument
 from node.domain.context import Context
 from node.domain.judgement import PASSED, Judgement, judge_content, judge_with_ledger
-from node.domain.kinds import CERTIFICATE, KINDS
+from node.domain.kinds import ALERT, CERTIFICATE, KINDS, Kind
 from node.errors import Finding, RefusedError, refuse
-from node.ids import Authority
+from node.ids import EVERYONE, Authority
 from node.jose.strict import parse
 from node.jose.verify import KeyRing, verify
 from node.schema.validation import check_document
@@ -49,6 +50,11 @@ class Verdict:
         """The document to be logged, where nothing speaks against it."""
         assert self.document is not None
         return self.document.signed
+
+    @property
+    def alone(self) -> bool:
+        """Whether it may bear on any other document: an alert means numbers nobody can list."""
+        return self.document is not None and self.document.kind == ALERT.name
 
     def names(self) -> Iterator[str]:
         """The doc ids and the number that judging or recording it may touch."""
@@ -104,7 +110,7 @@ class Judge:
                 raise refuse("KP-A-003", detail)
             signed = verify(untrusted, self.ring, kind.role)
             audience = signed.claims.get("aud")
-            if not isinstance(audience, list) or self.own not in audience:
+            if not _addressed(audience, kind, self.own):
                 raise refuse("KP-A-001", f"expected {self.own}, got {audience!r:.80}")
             if bool(signed.claims.get("sandbox")) != self.sandbox:
                 detail = f"this node is {_world(self.sandbox)}, the document is not"
@@ -143,6 +149,13 @@ class Verdicts:
 
 def _judge_lot(judge: Judge, lines: Sequence[tuple[bytes, bool]]) -> list[Verdict]:
     return [judge.judge(raw, held=held) for raw, held in lines]
+
+
+def _addressed(audience: Any, kind: Kind, own: Authority) -> bool:
+    """Whether a document is for this authority; only alerts may be for all."""
+    if kind is ALERT and audience == [EVERYONE]:
+        return True
+    return isinstance(audience, list) and own in audience
 
 
 def _world(sandbox: bool) -> str:

@@ -5,12 +5,10 @@ from dataclasses import replace
 
 from node.authority import OwnAuthority
 from node.clock import seconds
-from node.domain.context import Context
 from node.errors import Finding, LogBehindError
 from node.exchange.admission import judge_of
 from node.ids import Authority
 from node.ledger import peers, streams
-from node.ledger.certificates import LedgerFacts
 from node.ledger.database import Transaction
 from node.ledger.streams import Quarantined
 
@@ -61,7 +59,7 @@ def judge_again(own: OwnAuthority, peer: Authority) -> int:
 
 def _again(own: OwnAuthority, peer: Authority, item: Quarantined) -> bool:
     assert item.jws is not None
-    context = Context(own.clock.now())
+    context = own.context()
     verdict = judge_of(own, peer, context).judge(item.jws)
     if verdict.document is None:
         return False
@@ -72,7 +70,7 @@ def _again(own: OwnAuthority, peer: Authority, item: Quarantined) -> bool:
         index = streams.received_indexes(tx, peer, [item.doc_id]).get(item.doc_id)
         accepted = index is None
         if index is None:
-            if verdict.findings(replace(context, facts=LedgerFacts(tx))):
+            if verdict.findings(replace(context, facts=own.facts(tx))):
                 return False
             index = own.log(tx, [document.signed], now_s)
             streams.to_rejudged(tx, peer, item.doc_id, index)

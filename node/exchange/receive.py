@@ -30,7 +30,6 @@ from node.exchange.judge import Verdict, Verdicts
 from node.ids import Authority
 from node.jose.strict import parse
 from node.ledger import entries, peers, streams, succession, transport, witness
-from node.ledger.certificates import LedgerFacts
 from node.ledger.database import Transaction
 from node.ledger.witness import Seen
 from node.log.chain import Place
@@ -64,6 +63,9 @@ class _Offered(NamedTuple):
     def names(self) -> Iterator[str]:
         yield self.doc_id
         yield from self.verdict.names()
+
+    def alone(self) -> bool:
+        return self.verdict.alone
 
 
 class Receiver:
@@ -113,7 +115,7 @@ class Receiver:
         check_known(self._own, manifest.iss)  # the peers may have been reloaded meanwhile
         lines = bundle.split(rest)
         bundle.check_against_manifest(manifest.body, lines, rest)
-        context = Context(self._own.clock.now())
+        context = self._own.context()
         try:
             verdicts = self._judge(manifest, lines, context)
             self._own.fault("receive.commit")
@@ -245,7 +247,7 @@ class Receiver:
         """Record what is new of a bundle; a result for each document, and the last place held."""
         own, peer, body = self._own, manifest.iss, manifest.body
         now_s = seconds(context.now)
-        with_facts = replace(context, facts=LedgerFacts(tx))
+        with_facts = replace(context, facts=own.facts(tx))
         known = streams.received_indexes(tx, peer, body["documents"])
         held_before, places, results = have.position, [], []
         accepted: list[str] = []
@@ -263,7 +265,7 @@ class Receiver:
             return None
 
         offered = map(_Offered, count(body["stream"]["first"]), body["documents"], verdicts)
-        for run in runs(offered, _Offered.names):
+        for run in runs(offered, _Offered.names, _Offered.alone):
             for one in run:
                 if one.position > held_before:
                     have = have.then(base64url.decode(one.doc_id))

@@ -5,19 +5,29 @@ is read beside it and changes no stored state.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
 from node.clock import iso
 from node.domain import states
-from node.domain.facts import HeldCertificate
+from node.domain.facts import Alert, HeldCertificate, Inquiry
 from node.domain.kinds import CERTIFICATE, KINDS, RECORD
 from node.domain.states import EXPORTER, IMPORTER
 from node.errors import NotFoundError
 from node.ids import Authority, DocId
-from node.ledger import deliveries, drafts, entries, papers, parties, streams
+from node.ledger import (
+    deliveries,
+    drafts,
+    entries,
+    inquiries,
+    papers,
+    parties,
+    register,
+    sources,
+    streams,
+)
 from node.ledger.database import EACH, Transaction, each
 
 _PAPER_MET = states.transition(IMPORTER, states.ON_PAPER, CERTIFICATE.name)
@@ -106,10 +116,11 @@ ENTRY_OF = "(SELECT idx FROM documents WHERE doc_id = {})"
 
 
 class LedgerFacts:
-    """`node.domain.facts.Facts` inside one transaction."""
+    """`node.domain.facts.Facts` of an authority inside one transaction."""
 
-    def __init__(self, tx: Transaction) -> None:
+    def __init__(self, tx: Transaction, own: str) -> None:
         self._tx = tx
+        self._own = own
 
     def certificate(self, participant: str, number: str) -> HeldCertificate | None:
         """The certificate with this number, if held."""
@@ -121,10 +132,29 @@ class LedgerFacts:
         found = by_doc_id(self._tx, doc_id)
         return None if found is None else held(self._tx, found)
 
+    def came_in(self, number: str) -> Decimal | None:
+        """Carats that came in here under a certificate and may go out; None if it was not admitted."""
+        return came_in(self._tx, number)
+
     def re_exported(self, number: str) -> Decimal:
         """Carats already re-exported out of a certificate that came in here."""
-        rows = self._tx.execute("SELECT carats FROM re_exports WHERE number = ?", (number,))
-        return sum((Decimal(row["carats"]) for row in rows), Decimal(0))
+        return sources.re_exported(self._tx, number)
+
+    def inquiry(self, doc_id: str) -> Inquiry | None:
+        """The inquiry with this doc id, asked here or of this authority."""
+        return inquiries.fact(self._tx, doc_id, self._own)
+
+    def alert(self, doc_id: str) -> Alert | None:
+        """The alert with this doc id."""
+        return register.by_doc_id(self._tx, doc_id)
+
+    def alerts_on(self, number: str) -> list[Alert]:
+        """The alerts in force that mean a number, oldest first."""
+        return register.on(self._tx, number)
+
+    def looked_at(self, certificate: str) -> frozenset[str]:
+        """The alerts on account of which a certificate was held here before."""
+        return register.looked_at(self._tx, certificate)
 
     def technical_number_used(self, number: str) -> bool:
         """Whether a technical certificate issued here has this number."""
@@ -136,6 +166,20 @@ class LedgerFacts:
         return any(
             entries.claims(bytes(row["jws"]))["body"]["technical_number"] == number for row in rows
         )
+
+
+def came_in(tx: Transaction, number: str) -> Decimal | None:
+    """Carats admitted here under a certificate, as adjusted; None if none were."""
+    certificate = by_number(tx, number)
+    if certificate is not None and certificate.side == IMPORTER:
+        if certificate.state not in sources.ADMITTED:
+            return None
+        carats = Decimal(held(tx, certificate).figures["totals"]["carats"])
+    elif (paper := sources.on_paper(tx, number)) is not None:
+        carats = paper[1]
+    else:
+        return None
+    return carats + sources.adjusted(tx, number)
 
 
 def held(tx: Transaction, certificate: Certificate) -> HeldCertificate:
@@ -235,6 +279,22 @@ def listed(
             break
         after = page[-1].number
     return found[:limit]
+
+
+def in_states(tx: Transaction, side: str, wanted: Iterable[str]) -> Iterator[Certificate]:
+    """The certificates of a side in some states, by number."""
+    rows = tx.execute(
+        f"{_SELECT} WHERE c.side = ? AND c.state IN {EACH} ORDER BY c.number", (side, each(wanted))
+    )
+    return map(_certificate, rows)
+
+
+def recorded_since(tx: Transaction, at_s: int) -> Iterator[Certificate]:
+    """The certificates of both sides that entered the log at a second or later, in that order."""
+    rows = tx.execute(
+        f"{_SELECT} WHERE c.entry >= ? ORDER BY c.entry", (entries.first_since(tx, at_s),)
+    )
+    return map(_certificate, rows)
 
 
 def _keys(

@@ -231,16 +231,17 @@ def _read(path: Path) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """When a checkpoint of which size was signed."""
+    """When a checkpoint of which size was signed; `note` is its text."""
 
     size: int
     signed_at: int
+    note: str
 
 
 def newest(tx: Transaction) -> Signed | None:
     """The largest checkpoint that was signed."""
     row = tx.execute(
-        "SELECT size, signed_at FROM checkpoints ORDER BY size DESC LIMIT 1"
+        "SELECT size, signed_at, note FROM checkpoints ORDER BY size DESC LIMIT 1"
     ).fetchone()
     return None if row is None else Signed(*row)
 

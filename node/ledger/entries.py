@@ -116,6 +116,22 @@ def listed(tx: Transaction, after: int, limit: int) -> list[Entry]:
     return [Entry(*row) for row in rows]
 
 
+def first_since(tx: Transaction, at_s: int) -> int:
+    """The index of the first entry recorded at a second or later; the log's size if there is none.
+
+    Found by halving, as entries are recorded in the order of time; a clock that was set back makes
+    it begin earlier at most.
+    """
+    low, high = 0, size(tx)
+    while low < high:
+        middle = (low + high) // 2
+        (recorded,) = tx.execute(
+            "SELECT recorded_at FROM entries WHERE idx = ?", (middle,)
+        ).fetchone()
+        low, high = (middle + 1, high) if recorded < at_s else (low, middle)
+    return low
+
+
 def walk(tx: Transaction) -> Iterator[Entry]:
     """All entries, oldest first, without holding them in memory."""
     for row in tx.execute(f"{_ENTRY} ORDER BY e.idx"):

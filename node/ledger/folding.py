@@ -4,18 +4,15 @@ Everything follows from the log: `enter` is called for documents in the order of
 `node.ledger.rebuild` does the same from the start.
 """
 
-import json
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from node import base64url
 from node.domain import states
-from node.domain.kinds import CERTIFICATE, RECORD
+from node.domain.kinds import ALERT, ANSWER, CERTIFICATE, INQUIRY, PROFILE, RECORD
 from node.domain.states import EXPORTER, IMPORTER
 from node.ids import participant_of
-from node.ledger import drafts, papers, parties
+from node.ledger import drafts, inquiries, papers, parties, profiles, register, sources
 from node.ledger.certificates import ENTRY_OF, PRESENTED
 from node.ledger.database import Transaction
 
@@ -42,7 +39,7 @@ def enter(tx: Transaction, logged: Iterable[Logged], own: str) -> None:
             _enter_certificates(tx, list(group), own)
         else:
             for one in group:
-                _enter(tx, one)
+                _enter(tx, one, own)
 
 
 def _enter_certificates(tx: Transaction, logged: list[Logged], own: str) -> None:
@@ -71,22 +68,35 @@ def _enter_certificates(tx: Transaction, logged: list[Logged], own: str) -> None
     )
 
 
-def _enter(tx: Transaction, logged: Logged) -> None:
+def _enter(tx: Transaction, logged: Logged, own: str) -> None:
     kind, doc_id, claims, entry = logged
-    if kind == RECORD.name and not claims.get("re"):
+    if kind in _OF_THEIR_OWN:
+        _OF_THEIR_OWN[kind](tx, doc_id, claims, entry, own)
+    elif kind == RECORD.name and not claims.get("re"):
         body = claims["body"]
-        if body["act"] == "sources":
-            _use_sources(tx, body)
-        elif not drafts.enter(tx, doc_id, body):
+        if not (sources.enter(tx, doc_id, body) or drafts.enter(tx, doc_id, body)):
             papers.enter(tx, doc_id, body)
     elif claims.get("re"):
         _apply(tx, claims["re"][0], states.event_of(kind, claims["body"]), doc_id, entry)
+        if "alert" in claims["body"]:
+            register.look_at(tx, claims["re"][0], claims["body"]["alert"], doc_id)
+
+
+_OF_THEIR_OWN = {
+    INQUIRY.name: inquiries.ask,
+    ANSWER.name: inquiries.answer,
+    ALERT.name: register.enter,
+    PROFILE.name: profiles.enter,
+}
+"""Kinds that are about no certificate that must be here; each has its own read model."""
 
 
 def forget(tx: Transaction) -> None:
     """Before the log is folded again."""
-    for table in ("life", "certificates", "re_exports", "parties"):
+    for table in ("life", "certificates", "parties"):
         tx.execute(f"DELETE FROM {table}")
+    for model in (sources, inquiries, register, profiles):
+        model.forget(tx)
 
 
 def _apply(tx: Transaction, certificate: str, event: str, doc_id: str, index: int) -> None:
@@ -102,17 +112,4 @@ def _apply(tx: Transaction, certificate: str, event: str, doc_id: str, index: in
     tx.execute(
         "INSERT INTO life (certificate, idx, event, doc_id, state) VALUES (?, ?, ?, ?, ?)",
         (certificate, index, event, doc_id, change.target or ""),
-    )
-
-
-def _use_sources(tx: Transaction, body: Mapping[str, Any]) -> None:
-    """Note how much a re-export took out of each certificate it came from."""
-    disclosed = json.loads(base64url.decode(body["disclosure"]))
-    taken: dict[str, Decimal] = {}
-    for source in disclosed["source_certificates"]:
-        number = source["number"]
-        taken[number] = taken.get(number, Decimal(0)) + Decimal(source["carats"])
-    tx.executemany(
-        "INSERT INTO re_exports (number, carats, used_by) VALUES (?, ?, ?)",
-        [(number, str(carats), body["number"]) for number, carats in taken.items()],
     )

@@ -269,6 +269,44 @@ def _watch(db: Database) -> None:
     )
 
 
+@migrations(name="0005-between-authorities")
+def _between_authorities(db: Database) -> None:
+    _run(
+        db,
+        """
+        CREATE TABLE inquiries (
+          doc_id TEXT PRIMARY KEY, entry INTEGER NOT NULL, number TEXT NOT NULL,
+          peer TEXT NOT NULL, sent INTEGER NOT NULL CHECK (sent IN (0, 1)),
+          asks TEXT NOT NULL, answer_by TEXT NOT NULL, asked_at INTEGER NOT NULL,
+          first TEXT NOT NULL, answer TEXT, verdict TEXT, answered_at INTEGER) STRICT;
+        CREATE INDEX inquiries_number ON inquiries (number, entry);
+        CREATE INDEX inquiries_open ON inquiries (entry) WHERE answer IS NULL;
+        CREATE TABLE register (
+          doc_id TEXT PRIMARY KEY, entry INTEGER NOT NULL, iss TEXT NOT NULL,
+          subject TEXT NOT NULL, participant TEXT NOT NULL, first TEXT NOT NULL, last TEXT NOT NULL,
+          reason TEXT NOT NULL, raised_at INTEGER NOT NULL, standing TEXT NOT NULL,
+          CHECK (length(first) = length(last))) STRICT;
+        CREATE INDEX register_numbers ON register (participant, first);
+        CREATE TABLE said (
+          alert TEXT NOT NULL, entry INTEGER NOT NULL, doc_id TEXT NOT NULL,
+          PRIMARY KEY (alert, entry)) STRICT, WITHOUT ROWID;
+        CREATE TABLE looked_at (
+          certificate TEXT NOT NULL, alert TEXT NOT NULL, record TEXT NOT NULL,
+          PRIMARY KEY (certificate, alert)) STRICT, WITHOUT ROWID;
+        CREATE TABLE profiles (
+          entry INTEGER PRIMARY KEY, doc_id TEXT NOT NULL, authority TEXT NOT NULL,
+          begins TEXT NOT NULL, body TEXT NOT NULL) STRICT;
+        CREATE TABLE admissions (
+          number TEXT PRIMARY KEY, authority TEXT NOT NULL, carats TEXT NOT NULL,
+          doc_id TEXT NOT NULL) STRICT;
+        CREATE TABLE adjustments (
+          doc_id TEXT PRIMARY KEY, number TEXT NOT NULL, carats TEXT NOT NULL) STRICT;
+        CREATE INDEX adjustments_number ON adjustments (number);
+        CREATE INDEX re_exports_used_by ON re_exports (used_by)
+        """,
+    )
+
+
 def _run(db: Database, statements: str) -> None:
     # One by one: executescript would commit the migration's transaction first.
     for statement in statements.split(";"):

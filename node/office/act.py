@@ -20,7 +20,6 @@ from node.domain.runs import runs
 from node.errors import Finding, NotFoundError, RefusedError
 from node.ids import Authority
 from node.ledger import acts, certificates
-from node.ledger.certificates import LedgerFacts
 from node.ledger.database import Transaction
 from node.office.officer import Officer, day_of
 from node.schema.validation import check_payload
@@ -106,7 +105,7 @@ def perform_within(
     """`perform`, as a part of a transaction that does more."""
     own.checkpoints.guard(tx)
     now = own.clock.now()
-    context = Context(now, issuing=True, today=day_of(own, now), facts=LedgerFacts(tx))
+    context = circumstances(own, tx, now)
     put = own.log if kind is RECORD else own.publish
     drafted = (
         _draft(tx, own, kind, (index, number), officer, make, names, now)
@@ -128,6 +127,13 @@ def perform_within(
             assert after is not None
             done.append(Done(one.number, document.doc_id, one.draft.aud[0], after.state))
     return done
+
+
+def circumstances(own: OwnAuthority, tx: Transaction, now: datetime) -> Context:
+    """In which this authority's own documents are judged, with the ledger."""
+    return Context(
+        now, issuing=True, today=day_of(own, now), facts=own.facts(tx), reference=own.reference(tx)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 from node import config as settings
 from node import durable_file
 from node.authority import OwnAuthority
-from node.domain.participants import name_of
+from node.domain.reference import reference
 from node.errors import ConfigError
 from node.jose.keys import KeySet, read_key_set, same_fingerprint
 from node.ledger import acts, peers
 from node.ledger.database import Transaction
+from node.peering import welcome
 from node.schema.validation import check
 from node.strict_json import dumps
 
@@ -56,11 +57,13 @@ def add_peer(
             code="wrong-fingerprint",
         )
     home, file_name = own.config.home, f"keys/{authority}.jwks.json"
-    table = settings.peer_table(authority, name or name_of(authority), url, file_name, mode)
+    table = settings.peer_table(
+        authority, name or reference().name_of(authority), url, file_name, mode
+    )
     path = home / settings.PEERS_FILE
     text = path.read_text("utf-8") + table
     settings.parse(text.encode(), home, check)  # before anything is written
-    own.ledger.write(lambda tx: _pin(tx, authority, keys, own.now_s()))
+    own.ledger.write(lambda tx: _pin(tx, own, keys))
     target = home / file_name
     target.parent.mkdir(exist_ok=True)
     durable_file.write(target, dumps(keys.as_json()) + b"\n", mode=0o644)
@@ -68,10 +71,11 @@ def add_peer(
     return keys
 
 
-def _pin(tx: Transaction, authority: str, keys: KeySet, now_s: int) -> None:
+def _pin(tx: Transaction, own: OwnAuthority, keys: KeySet) -> None:
+    authority, now_s = keys.authority, own.now_s()
     state = peers.state(tx, authority)
     if state is None:
-        peers.pin(tx, authority, keys.fingerprint, dumps(keys.as_json()), now_s)
+        welcome(tx, own.config, authority, keys, now_s)
     elif state.fingerprint != keys.fingerprint:
         raise ConfigError(
             f"{authority} is pinned with {state.fingerprint}, this set has {keys.fingerprint}",

@@ -6,19 +6,28 @@ from typing import Any
 
 from node.authority import OwnAuthority
 from node.clock import seconds
+from node.domain.certificate import warnings
 from node.domain.kinds import RECORD
-from node.domain.profiles import profile
 from node.errors import Finding, RefusedError, finding
 from node.ids import participant_of
-from node.ledger import acts, certificates, papers
+from node.ledger import acts, certificates, papers, register
 from node.ledger.database import Transaction
 from node.office.act import Circumstances, Done, Make, perform
 from node.office.officer import Officer, day_of
 from node.schema.validation import check_payload
 
+RefuseIf = Callable[[Transaction, date], list[Finding]]
+"""What is wrong with a record by the ledger, on this authority's date."""
+
 
 def present_paper(
-    own: OwnAuthority, number: str, officer: Officer, *, issuer: str, paper: str | None
+    own: OwnAuthority,
+    number: str,
+    officer: Officer,
+    *,
+    issuer: str,
+    paper: str | None = None,
+    issued_on: str | None = None,
 ) -> str:
     """Put on record that a certificate came on paper whose document is not here.
 
@@ -30,20 +39,23 @@ def present_paper(
         officer: Who took it in.
         issuer: The authority that the paper names.
         paper: Base64url SHA-256 of its scan, if there is one.
+        issued_on: Its day of issue as the paper says, ``YYYY-MM-DD``; it is judged by the rules of
+            that day, or of today.
 
     Raises:
         RefusedError: ``wrong-state`` (presented before, or its document is here),
-            ``number-pattern``, ``schema-invalid``.
+            ``not-a-participant``, ``number-pattern``, ``number-range``, ``embargoed``, ``alerted``
+            or ``schema-invalid``.
         LogBehindError: Nothing may be signed.
     """
 
     def refuse_if(tx: Transaction, day: date) -> list[Finding]:
         if certificates.by_number(tx, number) or papers.record_of(tx, number):
             return [finding("KP-L-009", "/number", f"{number} is here already")]
-        return _from_abroad(own, number, issuer, day)
+        return from_abroad(tx, own, number, issuer, _day(issued_on) or day)
 
-    details = {"from": issuer, "paper": paper}
-    return _unattached(own, "presentation", number, officer, details, refuse_if)
+    details = {"from": issuer, "paper": paper, "issued_on": issued_on}
+    return unattached(own, "presentation", number, officer, details, refuse_if)
 
 
 def note_transit(
@@ -60,8 +72,9 @@ def note_transit(
     No confirmation follows, and no import. Returns the record's doc id.
 
     Raises:
-        RefusedError: ``wrong-state`` (its document is here: it is no transit), ``number-pattern``,
-            ``schema-invalid``.
+        RefusedError: ``wrong-state`` (its document is here: it is no transit),
+            ``not-a-participant``, ``number-pattern``, ``number-range``, ``embargoed``, ``alerted``
+            or ``schema-invalid``.
         LogBehindError: Nothing may be signed.
     """
 
@@ -69,48 +82,74 @@ def note_transit(
         if certificates.by_number(tx, number):
             detail = f"{number} is issued by or to this authority: no transit"
             return [finding("KP-L-009", "/number", detail)]
-        return _from_abroad(own, number, issuer, day)
+        return from_abroad(tx, own, number, issuer, day)
 
     containers = [{"seal": seal} for seal in seals]
     details = {"from": issuer, "carrier": carrier, "containers": containers}
-    return _unattached(own, "transit", number, officer, details, refuse_if)
+    return unattached(own, "transit", number, officer, details, refuse_if)
 
 
-def _from_abroad(own: OwnAuthority, number: str, issuer: str, day: date) -> list[Finding]:
-    """What is wrong with a paper that names its issuer."""
-    participant = participant_of(issuer)
+def from_abroad(
+    tx: Transaction, own: OwnAuthority, number: str, issuer: str, day: date
+) -> list[Finding]:
+    """What is wrong with a paper that names its issuer, by the rules of a day."""
+    participant, known = participant_of(issuer) or "", own.reference(tx)
     if participant == participant_of(own.name):
         return [finding("KP-L-009", "/from", f"{issuer} is this authority's own participant")]
-    if not profile(participant or "", day).fits(number):
+    standing, rules = known.standing(participant, day), known.profile(issuer, day)
+    if standing is None:
+        return [finding("KP-C-004", "/from", f"{participant} is no participant on {day}")]
+    if not rules.fits(number):
         return [finding("KP-C-001", "/number", f"{number} has not the form of {issuer}")]
+    if not rules.in_range(number):
+        return [finding("KP-C-002", "/number", f"{number} is in no range of {issuer} on {day}")]
+    if warned := list(warnings(register.on(tx, number))):
+        return warned
+    if standing.status == "suspended":
+        return [finding("KP-C-016", "/from", f"{participant} is suspended {standing.span}")]
     return []
 
 
-def _unattached(
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None
+
+
+def unattached(
     own: OwnAuthority,
     act: str,
     number: str,
     officer: Officer,
     details: Mapping[str, Any],
-    refuse_if: Callable[[Transaction, date], list[Finding]],
+    refuse_if: RefuseIf,
 ) -> str:
-    """A record about goods whose certificate's document is not here."""
+    """Put a record about goods whose certificate's document is not here into the log; its doc id."""
+    return own.ledger.write(
+        lambda tx: unattached_within(tx, own, act, number, officer, details, refuse_if)
+    )
+
+
+def unattached_within(
+    tx: Transaction,
+    own: OwnAuthority,
+    act: str,
+    number: str,
+    officer: Officer,
+    details: Mapping[str, Any],
+    refuse_if: RefuseIf,
+) -> str:
+    """`unattached`, as a part of a transaction that does more."""
     now = own.clock.now()
     now_s, day = seconds(now), day_of(own, now)
-
-    def write(tx: Transaction) -> str:
-        own.checkpoints.guard(tx)
-        told = {name: value for name, value in details.items() if value is not None}
-        body = {"act": act, "number": number, **told, "by": officer.signs(own, day)}
-        claims = own.claims([own.name], body, iat=now_s)
-        if findings := check_payload("record.v1", claims) or refuse_if(tx, day):
-            raise RefusedError(findings, number=number)
-        signed = own.seal(RECORD, claims)
-        own.log(tx, [signed], now_s)
-        acts.note(tx, now_s, act, number, officer.office, officer.officer)
-        return signed.doc_id
-
-    return own.ledger.write(write)
+    own.checkpoints.guard(tx)
+    told = {name: value for name, value in details.items() if value is not None}
+    body = {"act": act, "number": number, **told, "by": officer.signs(own, day)}
+    claims = own.claims([own.name], body, iat=now_s)
+    if findings := check_payload("record.v1", claims) or refuse_if(tx, day):
+        raise RefusedError(findings, number=number)
+    signed = own.seal(RECORD, claims)
+    own.log(tx, [signed], now_s)
+    acts.note(tx, now_s, act, number, officer.office, officer.officer)
+    return signed.doc_id
 
 
 def record(

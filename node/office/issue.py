@@ -16,13 +16,12 @@ from node.documents import Draft
 from node.domain.context import Context
 from node.domain.judgement import PASSED, judge_content, judge_with_ledger
 from node.domain.kinds import CERTIFICATE, RECORD
-from node.domain.profiles import profile
 from node.domain.runs import runs
 from node.errors import Finding, RefusedError, RefusedShipmentsError, finding
-from node.ids import Authority, participant_of
+from node.ids import Authority
 from node.ledger import acts, drafts
-from node.ledger.certificates import LedgerFacts
 from node.ledger.database import Transaction
+from node.office.act import circumstances
 from node.office.officer import Officer, day_of
 from node.schema.validation import check
 
@@ -72,12 +71,19 @@ def issue(own: OwnAuthority, shipments: Sequence[Any], officer: Officer) -> list
         RefusedShipmentsError: At least one is refused; nothing was recorded.
         LogBehindError: Nothing may be signed.
     """
-    now = own.clock.now()
-    context = Context(now, issuing=True, today=day_of(own, now))
-    named = _Named(officer.signs(own), officer.signs(own, context.today), seconds(now))
-    prepared = _prepare(own, shipments, named, context)
+    context = _circumstances(own)
+    prepared = _prepare(own, shipments, _named(own, officer, context), context)
     own.fault("issue.commit")
     return own.ledger.write(lambda tx: _record(tx, own, prepared, context, officer))
+
+
+def issue_within(
+    tx: Transaction, own: OwnAuthority, shipments: Sequence[Any], officer: Officer
+) -> list[Issued]:
+    """`issue`, as a part of a transaction that does more."""
+    context = circumstances(own, tx, own.clock.now())
+    prepared = _prepare(own, shipments, _named(own, officer, context), context)
+    return _record(tx, own, prepared, context, officer)
 
 
 Record = Callable[[Transaction, Mapping[str, Any], Mapping[str, Any], int], str]
@@ -92,10 +98,8 @@ def reserve(
     Raises:
         RefusedShipmentsError, LogBehindError: As `issue`.
     """
-    now = own.clock.now()
-    context = Context(now, issuing=True, today=day_of(own, now))
-    by = officer.signs(own, context.today)
-    named = _Named(officer.signs(own), by, seconds(now))
+    context = _circumstances(own)
+    named = _named(own, officer, context)
     prepared = _prepare(own, shipments, named, context)
 
     def write(tx: Transaction) -> list[str]:
@@ -107,11 +111,20 @@ def reserve(
             return [finding("KP-N-001", "/number", detail)]
 
         def act(run: Sequence[_Prepared]) -> list[str]:
-            return [record(tx, item.shipment, by, named.iat) for item in run]
+            return [record(tx, item.shipment, named.validated_by, named.iat) for item in run]
 
         return _each(tx, own, prepared, context, unreserved, act)
 
     return own.ledger.write(write)
+
+
+def _circumstances(own: OwnAuthority) -> Context:
+    return replace(own.context(), issuing=True, today=day_of(own, own.clock.now()))
+
+
+def _named(own: OwnAuthority, officer: Officer, context: Context) -> "_Named":
+    by = officer.signs(own, context.today)
+    return _Named(officer.signs(own), by, seconds(context.now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +201,7 @@ def _body(
     """The certificate's body: what the shipment says and what profile and officer add."""
     assert context.today is not None
     issued_on = date.fromisoformat(shipment.get("issued_on", context.today.isoformat()))
-    rules = profile(participant_of(own.name) or "", issued_on)
+    rules = context.reference.profile(own.name, issued_on)
     body = {
         **shipment,
         "participant": rules.participant,
@@ -246,7 +259,7 @@ def _each(
 ) -> list[T]:
     """Do something to all shipments if the ledger allows each; all or nothing."""
     own.checkpoints.guard(tx)
-    with_facts = replace(context, facts=LedgerFacts(tx))
+    with_facts = replace(context, facts=own.facts(tx))
     done: list[T] = []
     refusals: list[RefusedError] = []
     indexes = count()
@@ -285,20 +298,21 @@ def _of_draft(
 
 
 def _exceeded(sources: Sequence[Mapping[str, Any]], context: Context) -> list[Finding]:
-    """KP-C-015: no more goes out of a certificate held here than came in with it."""
+    """KP-C-019, KP-C-015: the sources came in here, and no more goes out of one than came in."""
     assert context.facts is not None
     found = []
     taken: dict[str, Decimal] = {}
     for at, source in enumerate(sources):
         number = source["number"]
         taken[number] = taken.get(number, Decimal(0)) + Decimal(source["carats"])
-        held = context.facts.certificate(number[:2], number)
-        if held is None:
-            continue  # came in on paper, or before this node
-        came_in = Decimal(held.body["totals"]["carats"])
+        came_in = context.facts.came_in(number)
+        if came_in is None:
+            detail = f"{number} was not admitted here: confirm it, or record its paper (kpnode source admit)"
+            found.append(finding("KP-C-019", f"/source_certificates/{at}/number", detail))
+            continue
         left = came_in - context.facts.re_exported(number)
         if taken[number] > left:
-            detail = f"{left} of {came_in} carats of {number} are left, got {taken[number]}"
+            detail = f"{left} of {came_in} carats of {number} are left, got {taken[number]}; kpnode source adjust"
             found.append(finding("KP-C-015", f"/source_certificates/{at}/carats", detail))
     return found
 

@@ -5,17 +5,20 @@ Authentic, valid, current and matching are four different answers and stay apart
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date
 
 from node import bundle
 from node.documents import MAX_DOCUMENT_BYTES, MAX_TRANSPORT_BYTES, Document
+from node.domain.certificate import warnings
 from node.domain.context import Context
+from node.domain.facts import Alert
 from node.domain.judgement import STEPS, judge_content
-from node.domain.kinds import KINDS, MANIFEST, RECEIPT
+from node.domain.kinds import CERTIFICATE, KINDS, MANIFEST, RECEIPT
 from node.domain.states import REVOKED
 from node.errors import Finding, ProblemError, RefusedError, finding, refuse
 from node.jose.strict import parse
 from node.jose.verify import KeyRing, verify
+from node.ledger import register
 from node.ledger.certificates import by_doc_id
 from node.ledger.database import Transaction
 from node.schema.validation import check_document
@@ -25,10 +28,11 @@ MAX_FILE_BYTES = bundle.MAX_BUNDLE_BYTES
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a ledger adds: still in force, and whether goods and certificate agreed."""
+    """What a ledger adds: still in force, whether goods and certificate agreed, who warns of it."""
 
     current: bool | None = None
     matches: bool | None = None
+    alerts: tuple[Alert, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +66,26 @@ _ADMITTED = ("confirmed", "confirmed as amended", "admitted", "admitted as amend
 _ENDED = (*REVOKED, "lapsed", "returned", "seized")
 _DIFFERING = ("disputed", "contested", "return ordered", "returned", "lapsed")
 
-Ask = Callable[[str], Standing]
-"""What the ledger at hand says of a document id."""
+Ask = Callable[[Document], Standing]
+"""What the ledger at hand says of a document."""
 
 
 def verify_file(
-    raw: bytes, ring: KeyRing, now: datetime, ask: Ask | None = None
+    raw: bytes, ring: KeyRing, context: Context, ask: Ask | None = None
 ) -> list[Verification]:
     """Verify a file: one document, or every line of a bundle.
 
     Args:
         raw: The file; one final newline is taken off, nothing else.
         ring: The key sets to trust.
-        now: The moment rules are judged at.
+        context: In which rules are judged.
         ask: Asks the ledger, where there is one.
     """
     lines = raw.removesuffix(b"\n").split(b"\n", bundle.MAX_DOCUMENTS + 1)
     if len(lines) > bundle.MAX_DOCUMENTS + 1:
         found = finding("KP-B-001", "", f"more than {bundle.MAX_DOCUMENTS} documents")
         return [Verification("", "", "", False, None, Standing(), (found,))]
-    results = [_verify(line, ring, now, ask) for line in lines]
+    results = [_verify(line, ring, context, ask) for line in lines]
     if [result.kind for result in results] == [RECEIPT.name, MANIFEST.name]:
         return results  # a carried receipt, and the bridge to its checkpoint
     if len(lines) > 1 or results[0].kind == MANIFEST.name:
@@ -89,24 +93,27 @@ def verify_file(
     return results
 
 
-def ask_ledger(tx: Transaction, doc_id: str, at: date) -> Standing:
-    """Whether a certificate of this ledger was in force on a day, and matched the goods.
+def ask_ledger(tx: Transaction, document: Document, at: date) -> Standing:
+    """Whether a certificate was in force on a day and matched the goods; the alerts on its number.
 
     An expired one that was confirmed did its duty and counts as current; a revoked, returned or
     seized one does not. Goods in dispute do not match.
     """
-    held = by_doc_id(tx, doc_id)
-    if held is None:
+    if document.kind != CERTIFICATE.name:
         return Standing()
+    alerts = tuple(register.on(tx, document.body["number"]))
+    held = by_doc_id(tx, document.doc_id)
+    if held is None:
+        return Standing(alerts=alerts)
     day, body = at.isoformat(), held.body
     admitted, differs = held.state in _ADMITTED, held.state in _DIFFERING
     current = body["issued_on"] <= day and (admitted or day <= body["expires_on"])
     if held.state in _ENDED:
         current = False
-    return Standing(current, matches=True if admitted else False if differs else None)
+    return Standing(current, True if admitted else False if differs else None, alerts)
 
 
-def _verify(line: bytes, ring: KeyRing, now: datetime, ask: Ask | None) -> Verification:
+def _verify(line: bytes, ring: KeyRing, context: Context, ask: Ask | None) -> Verification:
     doc_id = kind = issuer = ""
     authentic = False
     try:
@@ -121,16 +128,18 @@ def _verify(line: bytes, ring: KeyRing, now: datetime, ask: Ask | None) -> Verif
         signed = verify(untrusted, ring, known.role)
         authentic = True
         document = check_document(signed, kind, known.version)
-        findings = _rules(document, now)
+        findings = _rules(document, context)
     except RefusedError as refusal:
         valid = False if authentic else None
         return Verification(doc_id, kind, issuer, authentic, valid, Standing(), refusal.findings)
-    standing = ask(doc_id) if ask is not None else Standing()
+    standing = ask(document) if ask is not None else Standing()
+    if not findings:
+        findings = tuple(warnings(standing.alerts))
     return Verification(doc_id, kind, issuer, True, not findings, standing, findings, document)
 
 
-def _rules(document: Document, now: datetime) -> tuple[Finding, ...]:
-    return judge_content(document, Context(now)).findings if document.kind in STEPS else ()
+def _rules(document: Document, context: Context) -> tuple[Finding, ...]:
+    return judge_content(document, context).findings if document.kind in STEPS else ()
 
 
 def _with_lines(first: Verification, rest: bytes) -> Verification:

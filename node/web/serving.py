@@ -13,12 +13,14 @@ import structlog
 from aiohttp import web
 
 from node.authority import OwnAuthority
-from node.config import PEERS_FILE, Config, Endpoint
+from node.config import PEERS_FILE, REFERENCE_FOLDER, Config, Endpoint
 from node.crew import seldom_collect
-from node.errors import ConfigError, LedgerUnavailableError
+from node.domain.reference import FILES as REFERENCE_FILES
+from node.errors import ConfigError, LedgerUnavailableError, NodeError
 from node.exchange.client import new_session
 from node.exchange.dispatch import Dispatch
 from node.ledger import alerts, peers
+from node.office.attend import attend
 from node.tls import files as tls_files
 from node.tls import renew, server_context
 from node.watch import conditions
@@ -169,6 +171,7 @@ async def _watch(
             seen = await asyncio.to_thread(own.ledger.version)
             if seen != version:
                 version = seen
+                await _attend(own)
                 dispatch.wake()
             # Looked at before they are read: what changes meanwhile is taken over the next time.
             if (found := _stamps(own.config)) != files:
@@ -179,6 +182,16 @@ async def _watch(
                 await asyncio.to_thread(dispatch.judge_quarantine)
         except LedgerUnavailableError as error:
             log.error("ledger unavailable", error=str(error))
+
+
+async def _attend(own: OwnAuthority) -> None:
+    """See to what needs no officer; what cannot be done now is left for the next time."""
+    try:
+        await asyncio.to_thread(attend, own)
+    except LedgerUnavailableError:
+        raise
+    except NodeError as error:
+        log.error("not attended to", code=error.code, error=str(error))
 
 
 async def _reload(
@@ -210,7 +223,13 @@ def _stamps(config: Config) -> dict[Path, tuple[int, int] | None]:
     """Size and time of change of the files that say who the peers are."""
     stamps: dict[Path, tuple[int, int] | None] = {}
     key_sets = (peer.jwks for peer in config.peers)
-    for path in (config.home / PEERS_FILE, *key_sets, *tls_files(config.tls, config.peers)):
+    tables = (config.home / REFERENCE_FOLDER / name for name in REFERENCE_FILES)
+    for path in (
+        config.home / PEERS_FILE,
+        *key_sets,
+        *tables,
+        *tls_files(config.tls, config.peers),
+    ):
         try:
             stat = path.stat()
         except OSError:
