@@ -1,5 +1,6 @@
 """Real nodes for tests: real keys, real SQLite files, and a clock that the test sets (simulated)."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -40,8 +41,10 @@ def kpnode(*arguments: str) -> Any:
     return done
 
 
-def make_homes(folder: Path, *authorities: str) -> dict[str, Path]:
-    """Homes whose nodes are each other's peers."""
+def make_homes(
+    folder: Path, *authorities: str, in_use_since: datetime | None = None
+) -> dict[str, Path]:
+    """Homes whose nodes are each other's peers; their keys may be told to be older than they are."""
     ports = free_ports(2 * len(authorities))
     urls = {a: f"http://localhost:{ports[2 * n]}" for n, a in enumerate(authorities)}
     homes = {a: folder / a for a in authorities}
@@ -50,6 +53,12 @@ def make_homes(folder: Path, *authorities: str) -> dict[str, Path]:
             "init", str(homes[authority]), "--authority", authority, "--name", f"Sample {authority}",
             "--url", urls[authority], "--console", f"localhost:{ports[2 * number + 1]}", "--sandbox",
         )  # fmt: skip
+    for authority in authorities if in_use_since else ():
+        path = homes[authority] / "keys" / f"{authority}.jwks.json"
+        keys = json.loads(path.read_text("utf-8"))
+        for key in keys["keys"]:
+            key["kp_not_before"] = int(in_use_since.timestamp())  # type: ignore[union-attr]
+        path.write_text(json.dumps(keys), "utf-8")
     for authority in authorities:
         for other in authorities:
             if other != authority:

@@ -1,6 +1,7 @@
 """Two nodes exchanging in one process: the real sender and receiver, without a network between."""
 
 from collections.abc import Callable
+from itertools import permutations
 
 from node.authority import OwnAuthority
 from node.errors import ProblemError
@@ -10,6 +11,7 @@ from node.exchange.peer_log import hashes
 from node.exchange.receive import Receiver
 from node.exchange.send import Sender
 from node.ids import Authority
+from node.office.attend import attend
 
 
 def always(_: str) -> bool:
@@ -42,6 +44,17 @@ def deliver_one(own: OwnAuthority, other: OwnAuthority, passes: Callable[[str], 
         bridge = answers.consistency(other, query)["proof"]
         assert Acknowledger(own).accept(peer, outgoing.manifest, receipt, hashes(bridge)) is None
     return True
+
+
+def settle_all(*nodes: OwnAuthority) -> None:
+    """Deliver among all of them, see to what needs no officer, until nothing waits."""
+    busy = True
+    while busy:
+        busy = False
+        for one, other in permutations(nodes, 2):
+            while deliver_one(one, other, always):
+                busy = True
+        busy = sum(attend(own) for own in nodes) > 0 or busy
 
 
 def settle(one: OwnAuthority, other: OwnAuthority) -> None:

@@ -158,7 +158,6 @@ class Reference:
         return max(dated, key=lambda body: body["from"], default=None) if dated else None
 
 
-@lru_cache(maxsize=8)
 def reference(files: Texts = (), announced: Texts = ()) -> Reference:
     """The facts of the package, with what replaces them.
 
@@ -169,6 +168,11 @@ def reference(files: Texts = (), announced: Texts = ()) -> Reference:
     Raises:
         ConfigError: ``bad-reference``; names file, line and column.
     """
+    return _of_sources(files, announced)
+
+
+@lru_cache(maxsize=8)
+def _of_sources(files: Texts, announced: Texts) -> Reference:
     return Reference(files, announced)
 
 

@@ -110,7 +110,7 @@ def read(raw: bytes) -> list[tuple[int, list[dict[str, str]]]]:
             raise _no_table(f"the columns {', '.join(missing)} are missing")
         for record in reader:
             row = {name: _read_cell(value) for name, value in record.items() if name is not None}
-            if None in record or len(row) != len(names):
+            if None in record or None in record.values():
                 raise _no_table(f"line {reader.line_num}: expected {len(names)} cells")
             if found and found[-1][1][0]["number"] == row["number"]:
                 found[-1][1].append(row)
