@@ -17,6 +17,7 @@ from node.incidents import INCIDENTS
 from node.schema.validation import check
 from node.watch.conditions import CONDITIONS
 from node.watch.peers import STATES
+from node.watch.worklists import LISTS
 from node.web.problems import STATUS
 
 ROOT = Path(__file__).parents[1]
@@ -156,3 +157,10 @@ def test_every_state_and_alert_stands_in_the_operations_page_with_its_words() ->
 
     for word, told in [*STATES.items(), *CONDITIONS.items()]:
         assert f"| `{word}` | {told.means} | {told.do} |" in text, word
+
+
+def test_the_page_of_work_lists_explains_each_in_its_own_words() -> None:
+    text = (ROOT / "docs" / "explanation" / "work-lists.md").read_text("utf-8")
+
+    for name, one in LISTS.items():
+        assert f"| {one.title} | `{name}` | {one.means} | {one.do} |" in text, name

@@ -12,12 +12,14 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from node.ledger import peers
+from node.office.alert import raise_alert
+from node.office.officer import Officer
 from node.wiring import open_node
 from tests.shared import lacking
 from tests.test_watch import fetch, issued, serving
 
 ROOT = Path(__file__).parents[1]
-PATHS = ("/", "/peers/EU-BE", "/queue", "/certificates", "/certificates/RU00010118", "/incidents",
+PATHS = ("/", "/peers/EU-BE", "/queue", "/certificates", "/work", "/alerts", "/certificates/RU00010118", "/incidents",
          "/ledger", "/system", "/peers/XX")  # fmt: skip
 PATIENCE_MS = 20_000
 
@@ -40,6 +42,8 @@ def console(homes: dict[str, Path]) -> Iterator[str]:
     with open_node(homes["RU"]) as own:
         told = ("bad-proof", "in", "three <b>proofs</b> failed", {}, own.now_s())
         own.ledger.write(lambda tx: peers.report(tx, "EU-BE", *told))
+        why = "<script>forged</script> in Antwerp"
+        raise_alert(own, Officer(), subject="forged", first="RU00010118", reason=why)
     with serving(homes["RU"]) as address:
         yield address
 
@@ -157,5 +161,5 @@ def test_a_page_never_asks_another_host(browser: Browser, console: str) -> None:
 
 
 def test_the_pages_are_those_the_nav_names(console: str) -> None:
-    for path in re.findall(r'id="nav-\d" href="([^"]+)"', fetch(f"{console}/")[1]):
+    for path in re.findall(r'id="nav-\d+" href="([^"]+)"', fetch(f"{console}/")[1]):
         assert fetch(console + path)[0] == 200

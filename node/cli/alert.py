@@ -6,7 +6,6 @@ import click
 
 from node.cli.acting import officer_options
 from node.cli.output import Output, command, finishing
-from node.clock import iso
 from node.domain.alert import SAYINGS, SUBJECTS
 
 MAX_EVIDENCE_BYTES = 256 * 1024 * 1024
@@ -105,66 +104,28 @@ _HELP = {
 @click.option("--all", "ended", is_flag=True, help="Also those that have ended.")
 def list_(output: Output, number: str | None, ended: bool) -> None:
     """Search the register: alerts in force, oldest first."""
-    from node.ledger import register
+    from node.watch.correspondence import alerts
     from node.wiring import open_node
 
     with open_node(output.home, signing=False) as own:
-        found = own.ledger.read(lambda tx: register.listed(tx, number, ended=ended))
-    items = [as_json(one) for one in found]
+        found = alerts(own, number, ended=ended)
     columns = {
         "raised_at": "RAISED", "by": "BY", "subject": "SUBJECT", "numbers": "NUMBERS",
         "standing": "STANDING", "effect": "EFFECT", "reason": "REASON", "doc_id": "ALERT",
     }  # fmt: skip
     empty = "No alert in force." if number is None else f"No alert means {number}."
-    output.rows({"items": items, "next": None}, items, columns, empty)
+    output.rows(found, found["items"], columns, empty)
 
 
 @command(context_settings={"ignore_unknown_options": True})
 @click.argument("alert")
 def show(output: Output, alert: str) -> None:
     """Show ALERT by its doc id: what was said of it, and which certificates here it means."""
-    from node.errors import NotFoundError
-    from node.ledger import certificates, entries, register
+    from node.watch.correspondence import alert as read
     from node.wiring import open_node
 
-    def query(tx: Any) -> dict[str, Any]:
-        found, jws = register.by_doc_id(tx, alert), entries.document(tx, alert)
-        if found is None or jws is None:
-            raise NotFoundError(f"no alert {alert}; see kpnode alert list --all")
-        meant = [certificates.by_doc_id(tx, doc_id) for doc_id in register.meant(tx, found)]
-        said = [
-            {"doc_id": doc_id, "by": claims["iss"], "at": iso(claims["iat"]),
-             "says": claims["body"]["says"], "reason": claims["body"]["reason"],
-             "evidence": claims["body"].get("evidence", [])}
-            for doc_id, claims in register.said_of(tx, alert)
-        ]  # fmt: skip
-        claims = entries.claims(jws)
-        return {
-            **as_json(found),
-            "to": claims["aud"],
-            "evidence": claims["body"].get("evidence", []),
-            "said": said,
-            "certificates": [{"number": c.number, "state": c.state} for c in meant if c],
-        }
-
     with open_node(output.home, signing=False) as own:
-        output.result(own.ledger.read(query))
-
-
-def as_json(one: Any) -> dict[str, Any]:
-    """An alert for programs and tables."""
-    return {
-        "doc_id": one.doc_id,
-        "by": one.iss,
-        "subject": one.subject,
-        "first": one.first,
-        "last": one.last,
-        "numbers": one.numbers,
-        "standing": one.standing,
-        "effect": "refuses" if one.refuses else "flags" if one.in_force else "none",
-        "reason": one.reason,
-        "raised_at": iso(one.raised_at),
-    }
+        output.result(read(own, alert))
 
 
 def _digest(path: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ def demo(output: Output, stay: bool) -> None:
     """Play the 2021 pilots in small: RU, BY and EU-BE as three nodes on this machine.
 
     They issue and deliver 60 sample certificates, confirm some, refuse what must be refused, and
-    survive a killed process. Two more join by files and by calling only; a rewritten log is caught.
+    survive a killed process. A forged paper is caught by an alert at a third authority. Two more join by files and by calling only; a rewritten log is caught.
     Exit code 0 only if all of it held. Everything is SANDBOX and in a
     temporary folder.
     """
@@ -71,6 +71,10 @@ def _show(output: Output, outcome: Any) -> None:
         {"what": "tampered certificate", "figure": outcome.tampered["code"]},
         {"what": "replayed bundle", "figure": _yes(outcome.replayed["same_receipt"], "first receipt again")},
         {"what": "lost or doubled by the power cut", "figure": sum(outcome.interrupted.values())},
+        {"what": "sources taken in from a table", "figure": outcome.imported},
+        {"what": "inquiry, answered by the issuer's node", "figure": f"{outcome.inquiry['verdict']}, differs: {', '.join(outcome.inquiry['differs'])}"},
+        {"what": f"{outcome.forged['number']}, a forged paper", "figure": f"{outcome.forged['verdict']}; {outcome.forged['code']} at {outcome.forged['caught_by']}"},
+        {"what": f"{', '.join(outcome.overdue['numbers'])}, not confirmed in time", "figure": f"asked of; answer: {outcome.overdue['answer']}"},
         {"what": "carried as files to AO", "figure": _both(outcome.carried)},
         {"what": "fetched by CD, which nobody can call", "figure": _both(outcome.pulled)},
         {"what": "AO's rewritten log", "figure": f"{outcome.rewritten['code']}, caught at the next contact"},

@@ -6,7 +6,6 @@ import click
 
 from node.cli.acting import officer_options, read_json
 from node.cli.output import Output, command, finishing
-from node.clock import iso
 from node.domain.inquiry import VERDICTS
 
 ANSWERS = tuple(dict.fromkeys(v for verdicts in VERDICTS.values() for v in verdicts))
@@ -84,56 +83,29 @@ def answer(
 @click.option("--limit", type=click.IntRange(1, 10000), default=1000, show_default=True)
 def list_(output: Output, after: str, limit: int) -> None:
     """List inquiries, oldest first; those that wait: kpnode work inquiries."""
-    from node.ledger import inquiries
+    from node.watch.correspondence import inquiries_after
     from node.wiring import open_node
 
     with open_node(output.home, signing=False) as own:
-        found = own.ledger.read(lambda tx: inquiries.listed(tx, after, limit))
-    items = [as_json(one) for one in found]
+        found = inquiries_after(own, after, limit)
     columns = {
         "asked_at": "ASKED", "number": "NUMBER", "asks": "ASKS", "way": "", "peer": "PEER",
         "answer_by": "ANSWER BY", "verdict": "VERDICT", "doc_id": "INQUIRY",
     }  # fmt: skip
-    more = items[-1]["doc_id"] if len(items) == limit else None
-    output.rows({"items": items, "next": more}, items, columns, "No inquiries yet.")
-    if more:
-        output.note(f"There may be more; continue with --after {more}")
+    output.rows(found, found["items"], columns, "No inquiries yet.")
+    if found["next"]:
+        output.note(f"There may be more; continue with --after {found['next']}")
 
 
 @command(context_settings={"ignore_unknown_options": True})
 @click.argument("inquiry")
 def show(output: Output, inquiry: str) -> None:
     """Show INQUIRY by its doc id, with its answer."""
-    from node.errors import NotFoundError
-    from node.ledger import inquiries
+    from node.watch.correspondence import inquiry as read
     from node.wiring import open_node
 
-    def query(tx: Any) -> dict[str, Any]:
-        found = inquiries.by_doc_id(tx, inquiry)
-        if found is None:
-            raise NotFoundError(f"no inquiry {inquiry}; see kpnode inquiry list")
-        answered = inquiries.body(tx, found.answer) if found.answer else None
-        return {**as_json(found), "question": inquiries.body(tx, inquiry), "answered": answered}
-
     with open_node(output.home, signing=False) as own:
-        output.result(own.ledger.read(query))
-
-
-def as_json(one: Any) -> dict[str, Any]:
-    """An inquiry for programs and tables."""
-    return {
-        "doc_id": one.doc_id,
-        "number": one.number,
-        "asks": one.asks,
-        "way": "to" if one.sent else "from",
-        "peer": one.peer,
-        "asked_at": iso(one.asked_at),
-        "answer_by": one.answer_by,
-        "again": one.again,
-        "verdict": one.verdict,
-        "answer": one.answer,
-        "answered_at": iso(one.answered_at) if one.answered_at else None,
-    }
+        output.result(read(own, inquiry))
 
 
 def _show_sent(output: Output, sent: Any) -> None:

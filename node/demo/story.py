@@ -1,4 +1,4 @@
-"""The story: issue, deliver, verify, confirm, refuse, tamper, replay, interrupt, carry, audit.
+"""The story: issue, deliver, confirm, re-export, refuse, tamper, replay, ask, warn, carry, audit.
 
 Every figure is built from what the nodes answer, never from what was planned; `Outcome.held`
 compares the two at the end.
@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from node import base64url, strict_json
 from node.bundle import MEDIA_TYPE, assemble
-from node.demo import third_act
+from node.demo import between, third_act
 from node.demo.nodes import DemoError, DemoNode, side_by_side, wait_for
 from node.jose.strict import doc_digest
 from node.ledger import streams, transport
@@ -48,6 +48,10 @@ class Outcome:
     replayed: dict[str, bool] = field(default_factory=dict)
     interrupted: dict[str, int] = field(default_factory=dict)
     life: list[dict[str, str]] = field(default_factory=list)
+    imported: int = 0
+    inquiry: dict[str, Any] = field(default_factory=dict)
+    forged: dict[str, Any] = field(default_factory=dict)
+    overdue: dict[str, Any] = field(default_factory=dict)
     carried: dict[str, Any] = field(default_factory=dict)
     pulled: dict[str, Any] = field(default_factory=dict)
     rewritten: dict[str, Any] = field(default_factory=dict)
@@ -87,7 +91,12 @@ def play(nodes: Sequence[DemoNode], tell: Tell) -> Outcome:
     by.start()
     tell("   BY is back; its inbox fills.")
     _settled(nodes)
-    tell("2. BY and EU-BE re-export part of what came in.")
+    tell("2. The importers confirm arrivals; EU-BE takes in a table of what came on paper before.")
+    used = {number for s in shipments for number in _sources(s, paper=False)}
+    side_by_side([partial(_confirm, node, used) for node in (by, be)])
+    _import(out, be, [s for s in shipments if s["from"] == be.authority])
+    _settled(nodes)
+    tell("3. BY and EU-BE re-export part of what came in; RU confirms some of it.")
     side_by_side(
         [
             partial(_issue, out, node, [s for s in shipments if s["from"] == node.authority])
@@ -96,8 +105,7 @@ def play(nodes: Sequence[DemoNode], tell: Tell) -> Outcome:
     )
     _settled(nodes)
     _check_deliveries(out, nodes)
-    tell("3. The importers confirm arrivals.")
-    side_by_side([partial(_confirm, node) for node in nodes])
+    _confirm(ru, used)
     _settled(nodes)
     _check_confirmations(out, nodes)
     tell("4. One shipment differs and is amended after consent, one goes back, one is revoked.")
@@ -107,9 +115,11 @@ def play(nodes: Sequence[DemoNode], tell: Tell) -> Outcome:
     tell("6. A certificate with one figure changed, and a bundle sent twice.")
     _tamper(out, be)
     _replay(out, ru, be)
+    tell("7. EU-BE asks about a certificate, and about a paper that turns out to be forged.")
+    _ask_and_warn(out, nodes, shipments, tell)
     template = next(s for s in shipments if s["from"] == "RU" and s["to"] == "BY")
     _third_act(out, ru, template, tell)
-    tell("10. Every ledger is verified from the bytes up.")
+    tell("12. Every ledger is verified from the bytes up.")
     for node, found in zip(nodes, side_by_side([partial(_audit, n) for n in nodes]), strict=True):
         out.ledgers[node.authority] = {k: found[k] for k in ("size", "root", "ok")}
         out.hold(f"ledger of {node.authority}", found["ok"])
@@ -172,9 +182,35 @@ def _verify_held(node: DemoNode, items: Sequence[dict[str, Any]]) -> int:
     return count
 
 
-def _confirm(node: DemoNode) -> None:
+def _sources(shipment: dict[str, Any], *, paper: bool) -> list[str]:
+    """The certificates that a re-export's goods came in with, through nodes or on paper."""
+    named = shipment.get("source_certificates", ())
+    return [one["number"] for one in named if one.get("paper", False) == paper]
+
+
+def _import(out: Outcome, node: DemoNode, re_exports: Sequence[dict[str, Any]]) -> None:
+    """Take in, as a table, the sources that came on paper before there was a node."""
+    today = time.strftime("%Y-%m-%d")
+    lines = ["number,issued_by,carats,confirmed_on"]
+    for shipment in re_exports:
+        on_paper = _sources(shipment, paper=True)
+        lines += [
+            f"{one['number']},{one['number'][:2]},{one['carats']},{today}"
+            for one in shipment["source_certificates"]
+            if one["number"] in on_paper
+        ]
+    text = "\n".join([*lines, ""])
+    tried = node.expect("certificate", "import", "-", stdin=text)
+    done = node.expect("certificate", "import", "-", "--apply", stdin=text)
+    out.imported = len(done["items"])
+    out.hold("a table is tried first", not tried["applied"] and done["applied"])
+
+
+def _confirm(node: DemoNode, first: set[str]) -> None:
+    """Confirm some of what came in; first what will be re-exported."""
     peer, count = CONFIRMED[node.authority]
-    numbers = [c["number"] for c in _certificates(node, "importer") if c["peer"] == peer][:count]
+    numbers = [c["number"] for c in _certificates(node, "importer") if c["peer"] == peer]
+    numbers = sorted(numbers, key=lambda number: number not in first)[:count]
     node.expect("confirm", *numbers, "--office", node.name)
 
 
@@ -227,18 +263,36 @@ def _second_act(
         out.hold(f"{number} ends as {states}", (there, here) == states)
 
 
+def _ask_and_warn(
+    out: Outcome, nodes: Sequence[DemoNode], shipments: Sequence[dict[str, Any]], tell: Tell
+) -> None:
+    """An inquiry answered, a forged number caught at a third authority, an overdue list."""
+    ru, by, be = nodes
+    template = next(s for s in shipments if s["from"] == "RU" and s["to"] == "EU-BE")
+    out.inquiry = told = between.inquiry(ru, be, template["number"])
+    answer = (told["verdict"], told["differs"], told["by_the_node"])
+    out.hold("inquiry answered by the node", answer == ("genuine", ["/parcels"], True))
+    out.forged = told = between.forged(ru, be, by)
+    out.hold("forged paper found out", told["verdict"] == "not-genuine")
+    out.hold("and caught elsewhere", (told["exit_code"], told["code"]) == (4, "alerted"))
+    tell("8. A certificate of forty days ago is not confirmed; its importer is asked.")
+    out.overdue = told = between.overdue(ru, be, template)
+    late = (told["exit_code"], told["numbers"], told["answer"])
+    out.hold("overdue listed and asked for", late == (1, [between.LATE], "not-arrived"))
+
+
 def _third_act(out: Outcome, ru: DemoNode, template: dict[str, Any], tell: Tell) -> None:
     """Authorities that nobody can call, and a log that is rewritten."""
-    tell("7. AO has only e-mail: a certificate and its confirmation travel as files.")
+    tell("9. AO has only e-mail: a certificate and its confirmation travel as files.")
     ao = third_act.newcomer(third_act.CARRIED, ru, "carry")
     out.carried = third_act.carry(ru, ao, template)
-    tell("8. CD has no public address: its node calls, and fetches what waits.")
+    tell("10. CD has no public address: its node calls, and fetches what waits.")
     cd = third_act.newcomer(third_act.PULLING, ru, "pull")
     out.pulled = third_act.pull(ru, cd, template)
     for name, told in (("carried", out.carried), ("pulled", out.pulled)):
         ends = (told["exporter"], told["importer"])
         out.hold(f"{name} certificate confirmed", ends == ("confirmed", "admitted"))
-    tell("9. AO puts an old copy of its ledger back and rewrites what it had signed.")
+    tell("11. AO puts an old copy of its ledger back and rewrites what it had signed.")
     out.rewritten = told = third_act.rewrite(ru, ao, template)
     tell(f"   RU's node: {told['detail']}.")
     tell(f"   It means: {told['means']}.")

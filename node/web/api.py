@@ -9,7 +9,7 @@ from aiohttp import web
 from node.authority import OwnAuthority
 from node.errors import LedgerUnavailableError, NotFoundError, ProblemError
 from node.ledger import entries
-from node.watch import journey, peers
+from node.watch import correspondence, journey, peers, worklists
 from node.watch.system import system
 
 
@@ -38,6 +38,26 @@ def routes(own: OwnAuthority) -> list[web.RouteDef]:
     async def read_system(_: web.Request) -> web.Response:
         return await _json(system, own)
 
+    async def read_work(_: web.Request) -> web.Response:
+        return await _json(lambda: {"items": worklists.overview(own), "next": None})
+
+    async def read_list(request: web.Request) -> web.Response:
+        within = _days(request.query.get("within", str(worklists.WITHIN_DAYS)))
+        return await _json(_list, own, request.match_info["list"], within)
+
+    async def read_alerts(request: web.Request) -> web.Response:
+        number, ended = request.query.get("number"), "all" in request.query
+        return await _json(lambda: correspondence.alerts(own, number, ended=ended))
+
+    async def read_alert(request: web.Request) -> web.Response:
+        return await _json(correspondence.alert, own, request.match_info["doc_id"])
+
+    async def read_inquiries(request: web.Request) -> web.Response:
+        return await _json(correspondence.inquiries_after, own, request.query.get("after", ""))
+
+    async def read_inquiry(request: web.Request) -> web.Response:
+        return await _json(correspondence.inquiry, own, request.match_info["doc_id"])
+
     async def read_certificate(request: web.Request) -> web.Response:
         return await _json(journey.certificate, own, request.match_info["number"])
 
@@ -50,9 +70,33 @@ def routes(own: OwnAuthority) -> list[web.RouteDef]:
         web.get("/api/v1/status", read_status),
         web.get("/api/v1/peers/{authority}", read_peer),
         web.get("/api/v1/system", read_system),
+        web.get("/api/v1/work", read_work),
+        web.get("/api/v1/work/{list}", read_list),
+        web.get("/api/v1/alerts", read_alerts),
+        web.get("/api/v1/alerts/{doc_id}", read_alert),
+        web.get("/api/v1/inquiries", read_inquiries),
+        web.get("/api/v1/inquiries/{doc_id}", read_inquiry),
         web.get("/api/v1/certificates/{number:.+}/timeline", read_certificate),
         web.get("/api/v1/documents/{doc_id}/journey", read_document),
     ]
+
+
+def _list(own: OwnAuthority, name: str, within_days: int) -> dict[str, Any]:
+    if name not in worklists.LISTS:
+        raise NotFoundError(f"no list {name}; there are {', '.join(worklists.LISTS)}")
+    return {"items": worklists.read(own, name, within_days=within_days), "next": None}
+
+
+def _days(text: str) -> int:
+    """A number of days, as the command line takes it.
+
+    Raises:
+        ProblemError: ``bad-request``.
+    """
+    text = text.removesuffix("d")
+    if not (text.isascii() and text.isdigit() and len(text) < 5):
+        raise ProblemError("bad-request", f"within: expected a number of days, got {text!r:.40}")
+    return int(text)
 
 
 async def _json(read: Callable[..., Any], *arguments: Any) -> web.Response:

@@ -18,7 +18,7 @@ from node.errors import NotFoundError
 from node.incidents import INCIDENTS
 from node.ledger import alerts, certificates, entries
 from node.ledger.database import Transaction
-from node.watch import journey, peers
+from node.watch import correspondence, journey, peers, worklists
 from node.watch.conditions import CONDITIONS
 from node.watch.peers import STATES
 from node.watch.system import system
@@ -68,6 +68,8 @@ def routes(own: OwnAuthority, pulse: "Pulse") -> list[web.RouteDef]:
         page("/incidents", "incidents.html", lambda _: peers.status(own)),
         page("/ledger", "ledger.html", lambda r: _ledger(own, r)),
         page("/system", "system.html", lambda _: {"node": system(own)}),
+        page("/work", "work.html", lambda _: _work(own)),
+        page("/alerts", "alerts.html", lambda r: _alerts(own, r)),
         page("/certificates", "certificates.html", lambda r: _certificates(own, r)),
         page(
             "/certificates/{number:.+}",
@@ -81,6 +83,21 @@ def routes(own: OwnAuthority, pulse: "Pulse") -> list[web.RouteDef]:
 
 def _one(own: OwnAuthority, authority: str) -> dict[str, Any]:
     return {"peer": peers.peer(own, authority)}
+
+
+def _work(own: OwnAuthority) -> dict[str, Any]:
+    return {
+        "lists": [
+            {**one, "items": worklists.read(own, one["list"])[:PAGE]}
+            for one in worklists.overview(own)
+        ]
+    }
+
+
+def _alerts(own: OwnAuthority, request: web.Request) -> dict[str, Any]:
+    asked = request.query.get("number", "").strip()[:100]
+    found = correspondence.alerts(own, asked or None, ended=bool(asked))
+    return {"asked": asked, "register": found["items"]}
 
 
 def _queue(own: OwnAuthority) -> dict[str, Any]:

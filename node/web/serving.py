@@ -19,7 +19,7 @@ from node.domain.reference import FILES as REFERENCE_FILES
 from node.errors import ConfigError, LedgerUnavailableError, NodeError
 from node.exchange.client import new_session
 from node.exchange.dispatch import Dispatch
-from node.ledger import alerts, peers
+from node.ledger import alerts, entries, peers
 from node.office.attend import attend
 from node.tls import files as tls_files
 from node.tls import renew, server_context
@@ -160,7 +160,7 @@ async def _watch(
     stop: asyncio.Event,
     tls: ssl.SSLContext | None,
 ) -> None:
-    version, files, judged_at = 0, _stamps(own.config), time.monotonic()
+    version, attended, files, judged_at = 0, -1, _stamps(own.config), time.monotonic()
     while not stop.is_set():
         with suppress(TimeoutError):
             async with asyncio.timeout(WATCH_S):
@@ -171,8 +171,12 @@ async def _watch(
             seen = await asyncio.to_thread(own.ledger.version)
             if seen != version:
                 version = seen
-                await _attend(own)
                 dispatch.wake()
+            # Counted, as the version tells of other processes only: most comes in through this one.
+            if (size := await asyncio.to_thread(own.ledger.read, entries.size)) != attended:
+                attended = size
+                if await _attend(own):
+                    dispatch.wake()
             # Looked at before they are read: what changes meanwhile is taken over the next time.
             if (found := _stamps(own.config)) != files:
                 files = found
@@ -184,14 +188,15 @@ async def _watch(
             log.error("ledger unavailable", error=str(error))
 
 
-async def _attend(own: OwnAuthority) -> None:
+async def _attend(own: OwnAuthority) -> int:
     """See to what needs no officer; what cannot be done now is left for the next time."""
     try:
-        await asyncio.to_thread(attend, own)
+        return await asyncio.to_thread(attend, own)
     except LedgerUnavailableError:
         raise
     except NodeError as error:
         log.error("not attended to", code=error.code, error=str(error))
+        return 0
 
 
 async def _reload(
