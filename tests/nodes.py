@@ -113,6 +113,13 @@ def shipments(sender: str = "RU", to: str = "EU-BE", count: int = 1, start: int 
     return fitting[start : start + count]
 
 
+def mined_here(sender: str = "EU-BE", to: str = "RU") -> list[Any]:
+    """The first sample shipment of a pair as if its goods were mined at the sender's: no re-export."""
+    (sample,) = shipments(sender, to)
+    own = {"mining_origins": [sample["exporter"]["country"]], "mixed_origin": False}
+    return [{k: v for k, v in sample.items() if k != "source_certificates"} | own]
+
+
 def admit_sources(own: OwnAuthority, re_exports: list[Any]) -> None:
     """Put on record, from their paper, that the sources of re-exports came in."""
     for shipment in re_exports:

@@ -17,7 +17,7 @@ from node.log import tree
 from node.office.issue import issue
 from node.office.officer import Officer
 from node.watch.peers import status
-from tests.nodes import SetClock, shipments
+from tests.nodes import SetClock, mined_here, shipments
 from tests.serving import deliver, listening
 from tests.wire import Wire, unb64
 
@@ -57,7 +57,8 @@ class TestWellKnown:
             f"vnd.kp.{kind}.v1+jwt"
             for kind in (
                 "certificate", "confirmation", "discrepancy", "resolution", "amendment",
-                "technical-certificate", "return", "revocation", "succession",
+                "technical-certificate", "return", "revocation", "succession", "inquiry", "answer",
+                "alert", "profile",
             )
         )  # fmt: skip
         assert about["url"] == url
@@ -286,7 +287,7 @@ class TestGets:
     async def test_entries_of_another_pair_are_not_found(
         self, http: aiohttp.ClientSession, url: str, ru: OwnAuthority, be: OwnAuthority
     ) -> None:
-        issue(be, shipments("EU-BE", "RU"), Officer())
+        issue(be, mined_here(), Officer())
         be.ledger.write(lambda tx: tx.execute("UPDATE sent SET peer = 'BY'"))
         record = be.ledger.read(lambda tx: entries.entry(tx, 0))
         assert record is not None

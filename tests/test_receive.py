@@ -11,7 +11,7 @@ from node.documents import MAX_DOCUMENT_BYTES
 from node.exchange.quarantine import judge_again
 from node.ledger import certificates, entries, peers, streams, witness
 from node.schema.validation import check
-from tests.nodes import SetClock
+from tests.nodes import SetClock, mined_here
 from tests.test_rules import EXAMPLE
 from tests.wire import Wire, b64, digest
 
@@ -174,9 +174,8 @@ class TestHostileDocuments:
     def test_a_conflict_tells_nothing_of_another_pair(self, wire: Wire, be: OwnAuthority) -> None:
         from node.office.issue import issue
         from node.office.officer import Officer
-        from tests.nodes import shipments
 
-        issue(be, shipments("EU-BE", "RU"), Officer())
+        issue(be, mined_here(), Officer())
         (taken,) = be.ledger.read(lambda tx: certificates.listed(tx, None, None, "", 9))
         be.ledger.write(
             lambda tx: tx.execute("UPDATE certificates SET participant = 'RU', number = 'RU0001'")
@@ -590,9 +589,8 @@ class TestConfirmation:
         """A certificate of EU-BE to RU, so that RU may confirm it."""
         from node.office.issue import issue
         from node.office.officer import Officer
-        from tests.nodes import shipments
 
-        (shipment,) = shipments("EU-BE", "RU")
+        (shipment,) = mined_here()
         (made,) = issue(be, [shipment], Officer())
         held = be.ledger.read(lambda tx: certificates.by_number(tx, made.number))
         assert held is not None

@@ -25,7 +25,7 @@ from node.watch.conditions import CONDITIONS, Changed, holding, look
 from node.watch.peers import STATES
 from node.web.console import _is_own
 from node.wiring import open_node, read_config
-from tests.nodes import make_homes, set_mode, shipments
+from tests.nodes import make_homes, mined_here, set_mode, shipments
 from tests.nodes import serving as process
 from tests.test_cli import result
 
@@ -132,7 +132,7 @@ def test_paused_here_is_paused_and_paused_there_is_refused(pair: tuple[Path, str
         assert "paused: a &lt;test&gt;" in fetch(f"{console}/")[1]
         issued(home)
         until(lambda: words(be, there, "RU") & {"refused", "in sync"}, {"in sync"})
-        result("--home", be, "issue", "-", stdin=json.dumps(shipments("EU-BE", "RU")))
+        result("--home", be, "issue", "-", stdin=json.dumps(mined_here()))
         until(lambda: words(be, there, "RU"), {"refused"})
         assert 'kpnode_refused_requests_total{code="paused"}' in fetch(f"{console}/metrics")[1]
 
