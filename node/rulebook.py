@@ -325,7 +325,9 @@ RULES: dict[str, Rule] = {
         "Order 269 article 7 (2)",
     ),
     "KP-Q-002": Rule(
-        "unknown-reference", "An answer names an inquiry of this pair and its number.", "protocol 7"
+        "unknown-reference",
+        "What answers an inquiry, or asks again, names it and its number, of this pair.",
+        "protocol 7",
     ),
     "KP-Q-003": Rule(
         "wrong-state", "An answer is one to what was asked.", "Order 269 article 7 (2)"

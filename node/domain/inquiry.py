@@ -38,6 +38,18 @@ def route(document: Content, context: Context) -> Iterator[Finding]:
         )
 
 
+def repeats(document: Content, context: Context) -> Iterator[Finding]:
+    """KP-Q-002: what asks again names the first inquiry, of the same pair, number and kind."""
+    assert context.facts is not None
+    if not document.re:
+        return
+    first = context.facts.inquiry(document.re[0]) if len(document.re) == 1 else None
+    told = (document.iss, document.aud[0], document.body["number"], document.body["asks"])
+    if first is None or told != (first.asker, first.asked, first.number, first.asks):
+        detail = f"no such inquiry of this pair is held as {', '.join(document.re)}"
+        yield finding("KP-Q-002", "", detail)
+
+
 def answers(document: Content, context: Context) -> Iterator[Finding]:
     """KP-Q-002 to KP-Q-005: to a question that was asked, of its kind, and no more than is due."""
     assert context.facts is not None

@@ -74,7 +74,8 @@ STEPS: dict[str, Steps] = {
     "return": _answering(answering.arrival, answering.not_ahead),
     "revocation": _answering(answering.not_ahead),
     "inquiry": Steps(
-        (answering.authority_matches, answering.not_ahead, inquiry.route), frozenset()
+        (answering.authority_matches, answering.not_ahead, inquiry.route, inquiry.repeats),
+        frozenset({inquiry.repeats}),
     ),
     "answer": Steps(
         (answering.authority_matches, answering.not_ahead, inquiry.answers),

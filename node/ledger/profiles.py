@@ -43,6 +43,12 @@ def listed(tx: Transaction) -> list[Announced]:
     return list({(row["authority"], row["body"]): Announced(*row) for row in rows}.values())[::-1]
 
 
+def newest(tx: Transaction) -> int:
+    """The entry of the last profile, or -1: what it changes, changes judgements."""
+    (last,) = tx.execute("SELECT coalesce(max(entry), -1) FROM profiles").fetchone()
+    return int(last)
+
+
 def addressees(tx: Transaction, authority: str, body: str) -> set[str]:
     """Whom a profile of this authority has been sent to."""
     rows = tx.execute(

@@ -91,6 +91,15 @@ def all_meant(tx: Transaction) -> set[str]:
     return {doc_id for alert in listed(tx, ended=False) for doc_id in meant(tx, alert)}
 
 
+def newest(tx: Transaction) -> int:
+    """The entry of the last document about an alert, or -1: what it changes, changes judgements."""
+    (last,) = tx.execute(
+        "SELECT max(coalesce((SELECT max(entry) FROM register), -1), "
+        "coalesce((SELECT max(entry) FROM said), -1))"
+    ).fetchone()
+    return int(last)
+
+
 def said_of(tx: Transaction, alert: str) -> list[tuple[str, Mapping[str, Any]]]:
     """What was said of an alert, oldest first: doc ids and payloads."""
     rows = tx.execute(

@@ -13,6 +13,7 @@ from node.clock import at, iso
 from node.ledger import alerts
 from node.ledger.alerts import Alert
 from node.ledger.database import Transaction
+from node.watch import worklists
 from node.watch.peers import DAY_S, status
 from node.watch.system import system
 
@@ -70,6 +71,10 @@ CONDITIONS: dict[str, Condition] = {
         "a key set, this node's or a peer's, soon has no key in use any more",
         "make new keys in time and tell the peers; for a peer's: kpnode peer renew",
     ),
+    "inquiry-late": Condition(
+        "a peer has asked something and the day it wanted an answer by is past",
+        "kpnode work inquiries, and have an officer answer", closes_s=0,
+    ),
     "disk-low": Condition("little space is left on the disk", "free some space", closes_s=300),
     "backup-old": Condition(
         "there is no backup, or the last one is old", "kpnode backup FILE, onto another disk",
@@ -93,7 +98,19 @@ def holding(own: OwnAuthority) -> list[Found]:
     found = list(_of_node(own, node))
     for peer in told["peers"]:
         found += _of_peer(own, peer)
-    return found
+    return [*found, *_late_answers(own)]
+
+
+def _late_answers(own: OwnAuthority) -> Iterator[Found]:
+    late = [item for item in worklists.read(own, "inquiries") if _is_late(own, item)]
+    for peer in sorted({item["peer"] for item in late}):
+        numbers = [item["number"] for item in late if item["peer"] == peer]
+        more = f" and {len(numbers) - 1} more" if len(numbers) > 1 else ""
+        yield Found("inquiry-late", peer, f"it asks about {numbers[0]}{more}")
+
+
+def _is_late(own: OwnAuthority, item: dict[str, Any]) -> bool:
+    return bool(item["turn"] == own.name and item["days"] > 0)
 
 
 def _of_node(own: OwnAuthority, node: dict[str, Any]) -> Iterator[Found]:

@@ -19,7 +19,8 @@ from node.domain.reference import FILES as REFERENCE_FILES
 from node.errors import ConfigError, LedgerUnavailableError, NodeError
 from node.exchange.client import new_session
 from node.exchange.dispatch import Dispatch
-from node.ledger import alerts, entries, peers
+from node.ledger import alerts, entries, peers, profiles, register
+from node.ledger.database import Transaction
 from node.office.attend import attend
 from node.tls import files as tls_files
 from node.tls import renew, server_context
@@ -161,6 +162,7 @@ async def _watch(
     tls: ssl.SSLContext | None,
 ) -> None:
     version, attended, files, judged_at = 0, -1, _stamps(own.config), time.monotonic()
+    judged_by = (await asyncio.to_thread(own.ledger.read, _counted))[1:]
     while not stop.is_set():
         with suppress(TimeoutError):
             async with asyncio.timeout(WATCH_S):
@@ -173,10 +175,13 @@ async def _watch(
                 version = seen
                 dispatch.wake()
             # Counted, as the version tells of other processes only: most comes in through this one.
-            if (size := await asyncio.to_thread(own.ledger.read, entries.size)) != attended:
+            size, *said = await asyncio.to_thread(own.ledger.read, _counted)
+            if size != attended:
                 attended = size
                 if await _attend(own):
                     dispatch.wake()
+            if said != judged_by:
+                judged_by, judged_at = said, -REJUDGE_S
             # Looked at before they are read: what changes meanwhile is taken over the next time.
             if (found := _stamps(own.config)) != files:
                 files = found
@@ -186,6 +191,11 @@ async def _watch(
                 await asyncio.to_thread(dispatch.judge_quarantine)
         except LedgerUnavailableError as error:
             log.error("ledger unavailable", error=str(error))
+
+
+def _counted(tx: Transaction) -> list[int]:
+    """How much there is, and what judgements go by beside certificates: alerts and profiles."""
+    return [entries.size(tx), register.newest(tx), profiles.newest(tx)]
 
 
 async def _attend(own: OwnAuthority) -> int:
