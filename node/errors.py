@@ -89,6 +89,38 @@ class RefusedShipmentsError(NodeError):
         self.refusals = tuple(refusals)
 
 
+STATE_CODES = frozenset({"number-conflict", "wrong-state", "source-exceeded"})
+"""Refusals that come from what the ledger holds, not from what was handed in."""
+
+
+def is_conflict(codes: Sequence[str]) -> bool:
+    """Whether a refusal comes from what the ledger holds alone."""
+    return all(code in STATE_CODES for code in codes)
+
+
+def errors_as_json(error: NodeError) -> list[dict[str, Any]]:
+    """What is wrong, for programs: one a finding, with the place of its shipment, from 0."""
+    refusals: Sequence[RefusedError] = ()
+    if isinstance(error, RefusedShipmentsError):
+        refusals = error.refusals
+    elif isinstance(error, RefusedError):
+        refusals = (error,)
+    found = [
+        {
+            "code": one.code,
+            "pointer": one.pointer,
+            "detail": one.detail,
+            "rule": one.rule,
+            "index": refusal.index,
+            "number": refusal.number,
+        }
+        for refusal in refusals
+        for one in refusal.findings
+    ]
+    plain = {"code": error.code, "pointer": "", "detail": str(error), "rule": None}
+    return found or [{**plain, "index": 0, "number": None}]
+
+
 def refuse(rule: str, detail: str, pointer: str = "") -> RefusedError:
     """A refusal with a single finding."""
     return RefusedError([finding(rule, pointer, detail)])

@@ -20,6 +20,8 @@ from node.errors import (
     ProblemError,
     RefusedError,
     RefusedShipmentsError,
+    errors_as_json,
+    is_conflict,
 )
 
 if TYPE_CHECKING:
@@ -29,9 +31,6 @@ FAILURE, NOT_FOUND, REFUSED, CONFLICT, UNREACHABLE = 1, 3, 4, 5, 7
 
 SHOWN = 20
 """Errors told to people; programs get all of them."""
-
-STATE_CODES = frozenset({"number-conflict", "wrong-state", "source-exceeded"})
-"""Refusals that come from what the ledger holds, not from what was handed in."""
 
 
 @dataclass(slots=True)
@@ -146,32 +145,12 @@ def finishing() -> Iterator[None]:
 
 def fail(output: Output, error: NodeError) -> int:
     """Show an error and return the exit code."""
-    refusals: Sequence[RefusedError] = ()
-    if isinstance(error, RefusedShipmentsError):
-        refusals = error.refusals
-    elif isinstance(error, RefusedError):
-        refusals = (error,)
-    errors = [
-        {
-            "code": found.code,
-            "pointer": found.pointer,
-            "detail": found.detail,
-            "rule": found.rule,
-            "index": refusal.index,
-            "number": refusal.number,
-        }
-        for refusal in refusals
-        for found in refusal.findings
-    ]
-    if not errors:
-        errors = [
-            {"code": error.code, "pointer": "", "detail": str(error), "rule": None,
-             "index": 0, "number": None}
-        ]  # fmt: skip
+    errors = errors_as_json(error)
+    several = len({item["index"] for item in errors}) > 1
     if output.as_json:
         click.echo(json.dumps({"errors": errors}, ensure_ascii=False))
     for item in errors[:SHOWN]:
-        place = f"shipment {item['index']}" if len(refusals) > 1 else None
+        place = f"shipment {item['index']}" if several else None
         where = " ".join(str(part) for part in (place, item["number"], item["pointer"]) if part)
         rule = f" [{item['rule']}]" if item["rule"] else ""
         colon = f" {where}:" if where else ""
@@ -188,7 +167,7 @@ def exit_code(error: NodeError, codes: Sequence[str]) -> int:
     if isinstance(error, PeerUnreachableError):
         return UNREACHABLE
     if isinstance(error, RefusedError | RefusedShipmentsError):
-        return CONFLICT if all(code in STATE_CODES for code in codes) else REFUSED
+        return CONFLICT if is_conflict(codes) else REFUSED
     return REFUSED if isinstance(error, ProblemError) else FAILURE
 
 

@@ -49,28 +49,11 @@ def verify(output: Output, file: str, jwks: str | None, at: str | None) -> None:
                     raw, ring, context, lambda document: verb.ask_ledger(tx, document, when)
                 )
             )
-    items = [_as_json(result) for result in results]
+    items = [result.as_json() for result in results]
     as_json: Any = items[0] if len(items) == 1 else {"items": items, "next": None}
     output.result(as_json, "\n".join(_as_text(item) for item in items))
     if not all(result.good for result in results):
         sys.exit(REFUSED)
-
-
-def _as_json(result: Any) -> dict[str, Any]:
-    return {
-        "doc_id": result.doc_id,
-        "kind": result.kind,
-        "issuer": result.issuer,
-        "authentic": result.authentic,
-        "valid": result.valid,
-        "current": result.standing.current,
-        "matches": result.standing.matches,
-        "alerts": [
-            {"doc_id": a.doc_id, "by": a.iss, "subject": a.subject, "standing": a.standing}
-            for a in result.standing.alerts
-        ],
-        "errors": [{"pointer": "", **found.as_json()} for found in result.findings],
-    }
 
 
 def _as_text(item: dict[str, Any]) -> str:

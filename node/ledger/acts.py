@@ -1,7 +1,9 @@
 """The audit trail: every write by a person."""
 
 import getpass
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 
@@ -10,7 +12,7 @@ from node.ledger.database import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Who did what to what, and when. `account` is the operating system's user."""
+    """Who did what to what, and when. `account` is the operating system's user, or a token."""
 
     at: int
     verb: str
@@ -33,7 +35,7 @@ def note_each(
     officer: str | None,
 ) -> None:  # fmt: skip
     """As `note`, for an act on several subjects."""
-    account = _account()
+    account = _acting.get() or _account()
     tx.executemany(
         "INSERT INTO acts (at, verb, subject, office, officer, account) VALUES (?, ?, ?, ?, ?, ?)",
         [(at_s, verb, subject, office, officer, account) for subject in subjects],
@@ -57,6 +59,19 @@ def listed(tx: Transaction, subject: str) -> list[Act]:
         (subject,),
     )
     return [Act(*row) for row in rows]
+
+
+_acting: ContextVar[str | None] = ContextVar("acting", default=None)
+
+
+@contextmanager
+def on_account_of(account: str) -> Iterator[None]:
+    """Acts noted within, on this thread, are on this account."""
+    before = _acting.set(account)
+    try:
+        yield
+    finally:
+        _acting.reset(before)
 
 
 @cache

@@ -238,6 +238,14 @@ def found(tx: Transaction, name: str) -> Certificate:
     return certificate
 
 
+def version(tx: Transaction, certificate: Certificate) -> str:
+    """A text that changes with whatever happens to a certificate, its peer's receipts included."""
+    (last,) = tx.execute(
+        "SELECT coalesce(max(idx), -1) FROM life WHERE certificate = ?", (certificate.doc_id,)
+    ).fetchone()
+    return f"{certificate.doc_id[:12]}-{last}-{certificate.outcome or 'none'}"
+
+
 def by_doc_id(tx: Transaction, doc_id: str) -> Certificate | None:
     """A certificate by its doc id."""
     row = tx.execute(f"{_SELECT} WHERE c.entry = {ENTRY_OF.format('?')}", (doc_id,)).fetchone()
@@ -252,6 +260,7 @@ def listed(
     limit: int,
     state: str | None = None,
     party: str | None = None,
+    seal: str | None = None,
 ) -> list[Certificate]:
     """Certificates by number, after a number.
 
@@ -263,18 +272,25 @@ def listed(
         limit: At most so many.
         state: Only in this family of states.
         party: Only those whose exporter's or importer's name has this in it, in any case.
+        seal: Only those with a container of this seal.
     """
     wanted = {"side = ?": side, "peer = ?": peer}
     where = ["number > ?", *(clause for clause, value in wanted.items() if value)]
     values = [value for value in wanted.values() if value]
     named = parties.named(tx, party) if party else None
-    page_size = limit if state is None else PAGE  # what is left out by its state is read, too
+    sifted = state is not None or seal is not None
+    page_size = PAGE if sifted else limit  # what is left out is read, too
     found: list[Certificate] = []
     while len(found) < limit:
         keys = _keys(tx, " AND ".join(where), [after, *values], page_size, named)
         rows = tx.execute(f"{_SELECT} WHERE c.entry IN {EACH} ORDER BY c.number", (each(keys),))
         page = [_certificate(row) for row in rows]
-        found += (one for one in page if state in (None, states.family(one.state)))
+        found += (
+            one
+            for one in page
+            if state in (None, states.family(one.state))
+            and (seal is None or {"seal": seal} in one.body["containers"])
+        )
         if len(page) < page_size:
             break
         after = page[-1].number

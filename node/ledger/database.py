@@ -85,11 +85,14 @@ class Ledger:
     def write(self, act: Callable[[Transaction], T]) -> T:
         """Run `act` as one transaction; durable on return, or nothing happened.
 
-        What waits at the same time is committed together: the disk is what takes the time.
+        What waits at the same time is committed together: the disk is what takes the time. Inside
+        another write, `act` is a part of that one: done with it, or not at all.
 
         Raises:
             LedgerUnavailableError: The database is locked for too long, or cannot be written.
         """
+        if (outer := getattr(self._local, "writing", None)) is not None:
+            return _within(outer, act)
         asked = _Asked(act, Future())
         self._waiting.put(asked)
         self._writer.submit(self._write_waiting)
@@ -148,7 +151,7 @@ class Ledger:
             return  # it was done with those before it
         try:
             results = self._run(
-                lambda tx: [_attempt(tx, asked.act) for asked in group], "BEGIN IMMEDIATE"
+                lambda tx: [self._attempt(tx, asked.act) for asked in group], "BEGIN IMMEDIATE"
             )
         except BaseException as error:
             for asked in group:
@@ -159,6 +162,25 @@ class Ledger:
                 asked.done.set_result(result)
             else:
                 asked.done.set_exception(failure)
+
+    def _attempt(
+        self, tx: Transaction, act: Callable[[Transaction], T]
+    ) -> tuple[T | None, BaseException | None]:
+        """The result of an act, or why it failed and left nothing behind."""
+        tx.execute("SAVEPOINT act")
+        self._local.writing = tx
+        try:
+            result = act(tx)
+        except BaseException as error:
+            if _is_of_the_file(error):
+                raise  # SQLite may have undone everything
+            tx.execute("ROLLBACK TO act")
+            tx.execute("RELEASE act")
+            return None, error
+        finally:
+            self._local.writing = None
+        tx.execute("RELEASE act")
+        return result, None
 
     def _run(self, act: Callable[[Transaction], T], begin: str) -> T:
         connection = self._connection()
@@ -189,21 +211,17 @@ class _Asked:
     done: Future[Any]
 
 
-def _attempt(
-    tx: Transaction, act: Callable[[Transaction], T]
-) -> tuple[T | None, BaseException | None]:
-    """The result of an act, or why it failed and left nothing behind."""
-    tx.execute("SAVEPOINT act")
+def _within(tx: Transaction, act: Callable[[Transaction], T]) -> T:
+    """An act as a part of another: if it fails, it leaves nothing behind."""
+    tx.execute("SAVEPOINT part")
     try:
         result = act(tx)
-    except BaseException as error:
-        if _is_of_the_file(error):
-            raise  # SQLite may have undone everything
-        tx.execute("ROLLBACK TO act")
-        tx.execute("RELEASE act")
-        return None, error
-    tx.execute("RELEASE act")
-    return result, None
+    except BaseException:
+        tx.execute("ROLLBACK TO part")
+        tx.execute("RELEASE part")
+        raise
+    tx.execute("RELEASE part")
+    return result
 
 
 def _is_of_the_file(error: BaseException) -> bool:

@@ -307,6 +307,23 @@ def _between_authorities(db: Database) -> None:
     )
 
 
+@migrations(name="0006-api")
+def _api(db: Database) -> None:
+    _run(
+        db,
+        """
+        CREATE TABLE access_tokens (
+          id TEXT PRIMARY KEY, name TEXT NOT NULL, digest BLOB NOT NULL CHECK (length(digest) = 32),
+          scopes TEXT NOT NULL, made_at INTEGER NOT NULL, until INTEGER NOT NULL,
+          revoked_at INTEGER, last_used INTEGER) STRICT;
+        CREATE TABLE answers_given (
+          token TEXT NOT NULL, key TEXT NOT NULL, request BLOB NOT NULL, answer TEXT NOT NULL,
+          at INTEGER NOT NULL, PRIMARY KEY (token, key)) STRICT, WITHOUT ROWID;
+        CREATE INDEX answers_given_at ON answers_given (at)
+        """,
+    )
+
+
 def _run(db: Database, statements: str) -> None:
     # One by one: executescript would commit the migration's transaction first.
     for statement in statements.split(";"):

@@ -6,6 +6,7 @@ Authentic, valid, current and matching are four different answers and stay apart
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import Any
 
 from node import bundle
 from node.documents import MAX_DOCUMENT_BYTES, MAX_TRANSPORT_BYTES, Document
@@ -60,6 +61,23 @@ class Verification:
         """Whether nothing is false."""
         answers = (self.authentic, self.valid, self.standing.current, self.standing.matches)
         return False not in answers and not self.findings
+
+    def as_json(self) -> dict[str, Any]:
+        """The answers for programs; None is for what could not be judged."""
+        return {
+            "doc_id": self.doc_id,
+            "kind": self.kind,
+            "issuer": self.issuer,
+            "authentic": self.authentic,
+            "valid": self.valid,
+            "current": self.standing.current,
+            "matches": self.standing.matches,
+            "alerts": [
+                {"doc_id": a.doc_id, "by": a.iss, "subject": a.subject, "standing": a.standing}
+                for a in self.standing.alerts
+            ],
+            "errors": [{"pointer": "", **found.as_json()} for found in self.findings],
+        }
 
 
 _ADMITTED = ("confirmed", "confirmed as amended", "admitted", "admitted as amended")

@@ -21,6 +21,12 @@ def explaining(name: str) -> Draft202012Validator:
     return validator
 
 
+def errors(schema: dict[str, Any], instance: Any) -> list[str]:
+    """What is wrong with a value, in words, against a schema without references."""
+    found = _Validator(schema, format_checker=_FORMATS).iter_errors(instance)
+    return [error.message for error in found]
+
+
 def _explaining(check: Callable[[Any], str | None]) -> Any:
     def keyword(_: Any, wanted: bool, instance: Any, __: Any) -> Iterator[ValidationError]:
         if wanted and (wrong := check(instance)) is not None:

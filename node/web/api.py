@@ -1,20 +1,61 @@
-"""What the console tells as JSON: health and the read models of `node.watch`."""
+"""The API on the console listener: routes from the description, access, checks, answers once.
+
+An act runs in one transaction with the answer that is kept for its key: after a crash the same key
+finds either both or nothing.
+"""
 
 import asyncio
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiohttp import web
 
+from node import strict_json
 from node.authority import OwnAuthority
-from node.errors import LedgerUnavailableError, NotFoundError, ProblemError
-from node.ledger import entries
-from node.watch import correspondence, journey, peers, worklists
-from node.watch.system import system
+from node.bundle import MAX_BUNDLE_BYTES
+from node.errors import (
+    ConfigError,
+    LedgerUnavailableError,
+    NotFoundError,
+    ProblemError,
+    RefusedError,
+    RefusedShipmentsError,
+    errors_as_json,
+    is_conflict,
+)
+from node.ledger import access, acts, entries
+from node.ledger.access import Token
+from node.ledger.database import Transaction
+from node.office.access import NoAccessError, check
+from node.office.officer import Officer
+from node.watch import peers
+from node.web import description, operations, problems
+from node.web.description import Operation
+from node.web.limits import Limits, is_loopback_address
+from node.web.operations import Answer, Call
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+REPLAYED = "Idempotent-Replay"
 
 
-def routes(own: OwnAuthority) -> list[web.RouteDef]:
-    """The routes."""
+class ApiError(Exception):
+    """A problem of the API with a status of its own; codes are stable."""
+
+    def __init__(self, status: int, code: str, detail: str, errors: Any = None) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.errors = status, code, errors
+
+
+def routes(own: OwnAuthority, acted: Callable[[], None]) -> list[web.RouteDef]:
+    """Health, the description itself, and a route for each operation of it.
+
+    Args:
+        own: The node.
+        acted: Called after each act, as there may be something to deliver.
+    """
+    limits = Limits()
 
     async def healthz(_: web.Request) -> web.Response:
         return web.json_response({"ok": True, "authority": own.name, "sandbox": own.sandbox})
@@ -29,78 +70,197 @@ def routes(own: OwnAuthority) -> list[web.RouteDef]:
         status = 200 if because is None else 503
         return web.json_response({"ready": because is None, "because": because}, status=status)
 
-    async def read_status(_: web.Request) -> web.Response:
-        return await _json(peers.status, own)
+    async def described(_: web.Request) -> web.Response:
+        return web.json_response(await asyncio.to_thread(description.served))
 
-    async def read_peer(request: web.Request) -> web.Response:
-        return await _json(peers.peer, own, request.match_info["authority"])
+    def route(operation: Operation) -> web.RouteDef:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            try:
+                answer = await _handle(own, operation, request, limits)
+                if operation.body:
+                    acted()
+                return answer
+            except ApiError as error:
+                return _problem(error)
 
-    async def read_system(_: web.Request) -> web.Response:
-        return await _json(system, own)
-
-    async def read_work(_: web.Request) -> web.Response:
-        return await _json(lambda: {"items": worklists.overview(own), "next": None})
-
-    async def read_list(request: web.Request) -> web.Response:
-        within = _days(request.query.get("within", str(worklists.WITHIN_DAYS)))
-        return await _json(_list, own, request.match_info["list"], within)
-
-    async def read_alerts(request: web.Request) -> web.Response:
-        number, ended = request.query.get("number"), "all" in request.query
-        return await _json(lambda: correspondence.alerts(own, number, ended=ended))
-
-    async def read_alert(request: web.Request) -> web.Response:
-        return await _json(correspondence.alert, own, request.match_info["doc_id"])
-
-    async def read_inquiries(request: web.Request) -> web.Response:
-        return await _json(correspondence.inquiries_after, own, request.query.get("after", ""))
-
-    async def read_inquiry(request: web.Request) -> web.Response:
-        return await _json(correspondence.inquiry, own, request.match_info["doc_id"])
-
-    async def read_certificate(request: web.Request) -> web.Response:
-        return await _json(journey.certificate, own, request.match_info["number"])
-
-    async def read_document(request: web.Request) -> web.Response:
-        return await _json(journey.document, own, request.match_info["doc_id"])
+        return web.route(operation.method, operation.path, handle)
 
     return [
         web.get("/healthz", healthz),
         web.get("/readyz", readyz),
-        web.get("/api/v1/status", read_status),
-        web.get("/api/v1/peers/{authority}", read_peer),
-        web.get("/api/v1/system", read_system),
-        web.get("/api/v1/work", read_work),
-        web.get("/api/v1/work/{list}", read_list),
-        web.get("/api/v1/alerts", read_alerts),
-        web.get("/api/v1/alerts/{doc_id}", read_alert),
-        web.get("/api/v1/inquiries", read_inquiries),
-        web.get("/api/v1/inquiries/{doc_id}", read_inquiry),
-        web.get("/api/v1/certificates/{number:.+}/timeline", read_certificate),
-        web.get("/api/v1/documents/{doc_id}/journey", read_document),
+        web.get("/openapi.json", described),
+        *(route(operation) for operation in description.operations().values()),
     ]
 
 
-def _list(own: OwnAuthority, name: str, within_days: int) -> dict[str, Any]:
-    if name not in worklists.LISTS:
-        raise NotFoundError(f"no list {name}; there are {', '.join(worklists.LISTS)}")
-    return {"items": worklists.read(own, name, within_days=within_days), "next": None}
+async def _handle(
+    own: OwnAuthority, operation: Operation, request: web.Request, limits: Limits
+) -> web.StreamResponse:
+    token = await asyncio.to_thread(_admit, own, operation, request)
+    if token is not None:
+        limits.count_token(token.id)
+    query = operation.query(request.query)
+    if operation.id == "events" and "text/event-stream" in request.headers.get("Accept", ""):
+        from node.web.feed import stream
+
+        return await stream(own, request, query)
+    raw = await _body(request, operation) if operation.media else b""
+    answer, replayed = await asyncio.to_thread(_run, own, operation, request, query, raw, token)
+    headers = {"ETag": answer.etag} if answer.etag else {}
+    if replayed:
+        headers[REPLAYED] = "true"
+    if answer.media == "application/json":
+        body = json.dumps(answer.body, ensure_ascii=False).encode()
+    else:
+        body = str(answer.body).encode()
+    return web.Response(body=body, status=answer.status, content_type=answer.media, headers=headers)
 
 
-def _days(text: str) -> int:
-    """A number of days, as the command line takes it.
+def _admit(own: OwnAuthority, operation: Operation, request: web.Request) -> Token | None:
+    """The token of a request; None where none is needed.
 
     Raises:
-        ProblemError: ``bad-request``.
+        ApiError: ``unauthorized`` or ``forbidden``.
     """
-    text = text.removesuffix("d")
-    if not (text.isascii() and text.isdigit() and len(text) < 5):
-        raise ProblemError("bad-request", f"within: expected a number of days, got {text!r:.40}")
-    return int(text)
-
-
-async def _json(read: Callable[..., Any], *arguments: Any) -> web.Response:
+    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    if not scheme:
+        if operation.open and _is_local(request):
+            return None
+        raise ApiError(401, "unauthorized", "this needs a token: kpnode token make")
     try:
-        return web.json_response(await asyncio.to_thread(read, *arguments))
+        if scheme.lower() != "bearer":
+            raise NoAccessError("expected Authorization: Bearer TOKEN")
+        token = check(own, text.strip())
+    except NoAccessError as error:
+        raise ApiError(401, error.code, str(error)) from None
+    if not operation.scopes & token.scopes:
+        wanted = " or ".join(sorted(operation.scopes))
+        raise ApiError(403, "forbidden", f"the token has no scope {wanted}")
+    return token
+
+
+def _is_local(request: web.Request) -> bool:
+    """Whether a request comes from this very machine, not through a proxy on it."""
+    forwarded = {"Forwarded", "X-Forwarded-For", "Via"} & request.headers.keys()
+    return not forwarded and is_loopback_address(request.remote or "")
+
+
+def _run(
+    own: OwnAuthority,
+    operation: Operation,
+    request: web.Request,
+    query: Mapping[str, Any],
+    raw: bytes,
+    token: Token | None,
+) -> tuple[Answer, bool]:
+    """Do what is asked for; the answer, and whether it was given before.
+
+    Raises:
+        ApiError: Everything that is wrong with it.
+    """
+    body, officer = _content(operation, raw)
+    call = Call(dict(request.match_info), query, body, officer)
+    handler = operations.HANDLERS[operation.id]
+    try:
+        if not operation.body or token is None:
+            return handler(own, call), False
+        key, match = request.headers.get("Idempotency-Key"), request.headers.get("If-Match")
+        answer, replayed = own.ledger.write(
+            lambda tx: _once(tx, own, handler, call, token, key, match, _digest(request, raw))
+        )
+        own.fault("api.answer")
+        if not replayed and (afterwards := operations.AFTERWARDS.get(operation.id)):
+            afterwards(own)
+        return answer, replayed
     except NotFoundError as error:
-        raise ProblemError("not-found", str(error)) from None
+        raise ApiError(404, error.code, str(error)) from None
+    except ConfigError as error:
+        raise ApiError(409, error.code, str(error)) from None
+    except (RefusedError, RefusedShipmentsError) as error:
+        told = errors_as_json(error)
+        status = 409 if is_conflict([one["code"] for one in told]) else 422
+        raise ApiError(status, error.code, str(error), told) from None
+
+
+def _once(
+    tx: Transaction,
+    own: OwnAuthority,
+    handler: operations.Handler,
+    call: Call,
+    token: Token,
+    key: str | None,
+    match: str | None,
+    digest: bytes,
+) -> tuple[Answer, bool]:
+    """An act, with its answer on record for its key; or the answer given before."""
+    now_s = own.now_s()
+    if key is not None and (given := access.answer_given(tx, token.id, key, now_s)):
+        if given[0] != digest:
+            raise ApiError(422, "key-reused", "this Idempotency-Key came with another request")
+        return Answer(**given[1]), True
+    if match is not None and match != operations.etag(tx, call.path.get("number", "")):
+        raise ApiError(412, "changed", "the certificate is not as you have seen it; read it again")
+    with acts.on_account_of(f"token {token.name} ({token.id})"):
+        answer = handler(own, call)
+    if key is not None:
+        kept = {"body": answer.body, "status": answer.status, "etag": answer.etag}
+        access.keep_answer(tx, token.id, key, digest, kept, now_s)
+    return answer, False
+
+
+def _digest(request: web.Request, raw: bytes) -> bytes:
+    return hashlib.sha256(f"{request.method} {request.path}\n".encode() + raw).digest()
+
+
+def _content(operation: Operation, raw: bytes) -> tuple[Any, Officer]:
+    """The body, checked; who acts is taken out of it.
+
+    Raises:
+        ApiError: ``not-json`` or ``schema-invalid``.
+    """
+    if not operation.body:
+        return raw, Officer()
+    try:
+        body = strict_json.loads(raw)
+    except ValueError as error:
+        raise ApiError(400, "not-json", str(error)) from None
+    if findings := operation.checked(body):
+        refusal = RefusedError(findings)
+        raise ApiError(422, refusal.code, str(refusal), errors_as_json(refusal))
+    officer = Officer(body.pop("office", None), body.pop("officer", None))
+    return body, officer
+
+
+async def _body(request: web.Request, operation: Operation) -> bytes:
+    if request.content_type not in operation.media:
+        detail = f"expected {' or '.join(operation.media)}, got {request.content_type}"
+        raise ProblemError("unsupported-media", detail)
+    limit = MAX_BODY_BYTES if operation.body else MAX_BUNDLE_BYTES
+    received = bytearray()
+    try:
+        async with asyncio.timeout(60):
+            async for chunk in request.content.iter_any():
+                received += chunk
+                if len(received) > limit:
+                    raise ProblemError("too-large", f"expected at most {limit} bytes")
+    except TimeoutError:
+        raise ProblemError("bad-request", "the body comes too slowly") from None
+    return bytes(received)
+
+
+def _problem(error: ApiError) -> web.Response:
+    body = {
+        "type": f"urn:kpx:problem:{error.code}",
+        "title": error.code.replace("-", " ").capitalize(),
+        "status": error.status,
+        "code": error.code,
+        "detail": str(error),
+        **({"errors": error.errors} if error.errors else {}),
+    }
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+    return web.Response(
+        status=error.status,
+        body=json.dumps(body, ensure_ascii=False).encode(),
+        content_type=problems.MEDIA_TYPE,
+        headers=headers,
+    )

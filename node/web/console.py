@@ -1,6 +1,7 @@
-"""The console listener: pages, JSON, health and metrics. Reads only, until there is a sign-in."""
+"""The console listener: pages, health and metrics, which only read, and the API."""
 
 import ipaddress
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -35,8 +36,8 @@ def _is_own(host: str, console: str) -> bool:
     return not is_loopback(f"http://{console}")
 
 
-def application(own: OwnAuthority) -> web.Application:
-    """The application of the console listener."""
+def application(own: OwnAuthority, acted: Callable[[], None]) -> web.Application:
+    """The application of the console listener; `acted` is called after each act of the API."""
 
     @web.middleware
     async def own_host(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -53,5 +54,5 @@ def application(own: OwnAuthority) -> web.Application:
     app.on_response_prepare.append(harden)
     pulse = pages.Pulse(own)
     app.on_shutdown.append(pulse.close)
-    app.add_routes([*api.routes(own), *metrics.routes(own), *pages.routes(own, pulse)])
+    app.add_routes([*api.routes(own, acted), *metrics.routes(own), *pages.routes(own, pulse)])
     return app

@@ -73,6 +73,7 @@ class Limits:
     clock: Callable[[], float] = time.monotonic
     loopback_too: bool = False
     patience: Patience = Patience()
+    _tokens: dict[str, _Bucket] = field(default_factory=dict)
     _buckets: dict[Authority, _Bucket] = field(default_factory=dict)
     _bundles: dict[Authority, int] = field(default_factory=dict)
     _opening: dict[str, int] = field(default_factory=dict)
@@ -87,6 +88,16 @@ class Limits:
         if wait_s > 0:
             raise _too_many(f"at most {RATE:.0f} requests a second", wait_s)
 
+    def count_token(self, token: str) -> None:
+        """Count a request with an access token.
+
+        Raises:
+            ProblemError: ``too-many-requests``.
+        """
+        wait_s = self._tokens.setdefault(token, _Bucket()).take(self.clock())
+        if wait_s > 0:
+            raise _too_many(f"at most {RATE:.0f} requests a second with a token", wait_s)
+
     @contextmanager
     def opening(self, address: str | None) -> Iterator[None]:
         """While a caller is not known yet and its first line is read.
@@ -95,7 +106,7 @@ class Limits:
             ProblemError: ``too-many-requests``.
         """
         name = address or ""
-        counted = self.loopback_too or not _is_loopback(name)
+        counted = self.loopback_too or not is_loopback_address(name)
         if sum(self._opening.values()) >= OPENING_AT_ONCE:
             raise _too_many("too many requests at once", 1.0)
         if counted and self._opening.get(name, 0) >= OPENING_OF_ADDRESS:
@@ -128,7 +139,8 @@ def _counted(counts: dict[Authority, int] | dict[str, int], name: str) -> Iterat
             del table[name]
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback_address(address: str) -> bool:
+    """Whether a request comes from this machine."""
     try:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:

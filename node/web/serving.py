@@ -72,7 +72,7 @@ async def serve(
         tls = server_context(own.config.tls, own.config.peers)
         peer_app = peer_listener.application(own, dispatch.wake_peer)
         await listen(stack, peer_app, own.config.node.listen, tls)
-        await listen(stack, console.application(own), own.config.node.console)
+        await listen(stack, console.application(own, dispatch.wake), own.config.node.console)
         # Only one process can have this port, so what a former one still holds is nobody's.
         await asyncio.to_thread(own.ledger.write, lambda tx: peers.drop_leases(tx, HOLDER))
         stack.push_async_callback(dispatch.stop)
@@ -178,8 +178,8 @@ async def _watch(
             size, *said = await asyncio.to_thread(own.ledger.read, _counted)
             if size != attended:
                 attended = size
-                if await _attend(own):
-                    dispatch.wake()
+                await _attend(own)
+                dispatch.wake()
             if said != judged_by:
                 judged_by, judged_at = said, -REJUDGE_S
             # Looked at before they are read: what changes meanwhile is taken over the next time.
@@ -198,15 +198,14 @@ def _counted(tx: Transaction) -> list[int]:
     return [entries.size(tx), register.newest(tx), profiles.newest(tx)]
 
 
-async def _attend(own: OwnAuthority) -> int:
+async def _attend(own: OwnAuthority) -> None:
     """See to what needs no officer; what cannot be done now is left for the next time."""
     try:
-        return await asyncio.to_thread(attend, own)
+        await asyncio.to_thread(attend, own)
     except LedgerUnavailableError:
         raise
     except NodeError as error:
         log.error("not attended to", code=error.code, error=str(error))
-        return 0
 
 
 async def _reload(

@@ -1,0 +1,247 @@
+"""What each operation of the API does: one act of the office, or one reading, by its id.
+
+The same functions stand behind the command line, so the two cannot differ.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from node import base64url
+from node.authority import OwnAuthority
+from node.domain.states import ON_PAPER
+from node.errors import NotFoundError, RefusedShipmentsError, errors_as_json
+from node.ledger import certificates, checkpoints, entries
+from node.ledger.database import Transaction
+from node.log import tree
+from node.office import alert, dispute, goods, inquire, returning, verify
+from node.office.attend import attend
+from node.office.confirm import confirm
+from node.office.issue import issue
+from node.office.officer import Officer, day_of
+from node.office.revoke import revoke
+from node.watch import certificates as holdings
+from node.watch import correspondence, events, journey, peers, worklists
+from node.watch.system import system
+
+JOSE = "application/jose"
+TEXT = "text/plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that was checked against the description.
+
+    Attributes:
+        path, query: Parameters by name.
+        body: The JSON of the request without office and officer; else its bytes.
+        officer: Who acts.
+    """
+
+    path: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, Any] = field(default_factory=dict)
+    body: Any = None
+    officer: Officer = field(default_factory=Officer)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is answered: JSON, or a text of its own media type."""
+
+    body: Any
+    status: int = 200
+    media: str = "application/json"
+    etag: str = ""
+
+
+Handler = Callable[[OwnAuthority, Call], Answer]
+
+
+def _acts() -> dict[str, Handler]:
+    """Acts on one certificate: its number, the officer, and what the body says."""
+    verbs: dict[str, Callable[..., Any]] = {
+        "seal": lambda own, n, who, seals: goods.record(
+            own, "sealing", n, who, {"containers": [{"seal": seal} for seal in seals]}
+        ),
+        "consent": lambda own, n, who, reason: dispute.resolve(
+            own, n, who, consent=True, reason=reason
+        ),
+        "refuse": lambda own, n, who, reason: dispute.resolve(
+            own, n, who, consent=False, reason=reason
+        ),
+        "take-in": returning.take_in,
+        "revoke": revoke,
+        "inspect": lambda own, n, who, **d: goods.record(own, "inspection", n, who, d),
+        "confirm": lambda own, n, who, **d: confirm(own, [n], who, **d)[0],
+        "dispute": dispute.dispute,
+        "amend": dispute.amend,
+        "order-return": returning.order_return,
+        "send-to-laboratory": returning.send_to_laboratory,
+        "take-back": lambda own, n, who: goods.record(own, "laboratory-return", n, who, {}),
+        "hold": lambda own, n, who, **d: goods.record(own, "hold", n, who, d),
+        "release": lambda own, n, who, **d: goods.record(own, "release", n, who, d),
+        "seize": lambda own, n, who, **d: goods.record(own, "seizure", n, who, d),
+    }
+
+    def acting(verb: Callable[..., Any]) -> Handler:
+        def handle(own: OwnAuthority, call: Call) -> Answer:
+            done = verb(own, call.path["number"], call.officer, **call.body)
+            return _done(own, done.number, done.doc_id, done.to, done.state)
+
+        return handle
+
+    return {name: acting(verb) for name, verb in verbs.items()}
+
+
+def _done(own: OwnAuthority, number: str, doc_id: str, to: str, state: str) -> Answer:
+    told = {"number": number, "doc_id": doc_id, "to": to, "state": state}
+    return Answer(told, etag=own.ledger.write(lambda tx: etag(tx, number)))
+
+
+def etag(tx: Transaction, number: str) -> str:
+    """The ETag of a certificate as it stands, or ``""`` where there is none."""
+    found = certificates.by_number(tx, number)
+    return f'"{certificates.version(tx, found)}"' if found else ""
+
+
+def _present(own: OwnAuthority, call: Call) -> Answer:
+    number, told = call.path["number"], dict(call.body)
+    issuer = told.pop("from", None)
+    if issuer is not None:
+        doc_id = goods.present_paper(own, number, call.officer, issuer=issuer, **told)
+        return _done(own, number, doc_id, own.name, ON_PAPER)
+    done = goods.record(own, "presentation", number, call.officer, told)
+    return _done(own, number, done.doc_id, done.to, done.state)
+
+
+def _issue(own: OwnAuthority, call: Call) -> Answer:
+    """All or none, or each with a result of its own."""
+    shipments, officer = call.body["shipments"], call.officer
+    if call.body.get("mode", "all") == "all":
+        made = issue(own, shipments, officer)
+        told = [{"number": one.number, "doc_id": one.doc_id, "to": one.to} for one in made]
+        return Answer({"results": told}, 201)
+    results: list[dict[str, Any]] = []
+    for at, shipment in enumerate(shipments):
+        try:
+            (one,) = issue(own, [shipment], officer)
+            results.append({"number": one.number, "doc_id": one.doc_id, "to": one.to})
+        except RefusedShipmentsError as refusal:
+            number = shipment.get("number")
+            errors = [{**e, "index": at} for e in errors_as_json(refusal)]
+            results.append({"number": number, "errors": errors})
+    return Answer({"results": results})
+
+
+def _ask(own: OwnAuthority, call: Call) -> Answer:
+    told = dict(call.body)
+    sent = inquire.ask(own, told.pop("number"), call.officer, **told)
+    return Answer({"number": sent.number, "doc_id": sent.doc_id, "to": sent.to}, 201)
+
+
+def _answer(own: OwnAuthority, call: Call) -> Answer:
+    sent = inquire.answer(own, call.path["doc_id"], call.officer, **call.body)
+    return Answer({"number": sent.number, "doc_id": sent.doc_id, "to": sent.to}, 201)
+
+
+def _raise(own: OwnAuthority, call: Call) -> Answer:
+    return Answer({"doc_id": alert.raise_alert(own, call.officer, **call.body)}, 201)
+
+
+def _say(own: OwnAuthority, call: Call) -> Answer:
+    told = dict(call.body)
+    says = told.pop("says")
+    doc_id = alert.say_of(own, call.path["doc_id"], says, call.officer, **told)
+    return Answer({"doc_id": doc_id}, 201)
+
+
+def _show(own: OwnAuthority, call: Call) -> Answer:
+    told = holdings.shown(own, call.path["number"])
+    return Answer(told, etag=f'"{told["version"]}"')
+
+
+def _document(own: OwnAuthority, call: Call) -> Answer:
+    raw = own.ledger.read(lambda tx: entries.document(tx, call.path["doc_id"]))
+    if raw is None:
+        raise NotFoundError(f"no document {call.path['doc_id']} in this log")
+    return Answer(raw.decode(), media=JOSE)
+
+
+def _verify(own: OwnAuthority, call: Call) -> Answer:
+    context, ring = own.context(), {**own.book.ring, own.name: own.keys}
+    day = day_of(own, context.now)
+    found = own.ledger.read(
+        lambda tx: verify.verify_file(
+            call.body, ring, context, lambda document: verify.ask_ledger(tx, document, day)
+        )
+    )
+    return Answer({"items": [one.as_json() for one in found], "next": None})
+
+
+def _work_list(own: OwnAuthority, call: Call) -> Answer:
+    name = call.path["list"]
+    if name not in worklists.LISTS:
+        raise NotFoundError(f"no list {name}; there are {', '.join(worklists.LISTS)}")
+    items = worklists.read(own, name, within_days=call.query["within"])
+    return Answer({"items": items, "next": None})
+
+
+def _checkpoint(own: OwnAuthority, _: Call) -> Answer:
+    newest = own.ledger.read(checkpoints.newest)
+    return Answer(newest.note if newest else "", media=TEXT)
+
+
+def _proof(own: OwnAuthority, call: Call) -> Answer:
+    """Inclusion of a document in the newest checkpoint that was signed."""
+
+    def query(tx: Transaction) -> dict[str, Any]:
+        entry, newest = entries.by_doc_id(tx, call.query["document"]), checkpoints.newest(tx)
+        if entry is None or newest is None or entry.index >= newest.size:
+            raise NotFoundError(f"{call.query['document']} is in no checkpoint yet")
+        proof = tree.inclusion(entry.index, newest.size, entries.node_getter(tx))
+        return {
+            "document": entry.doc_id,
+            "index": entry.index,
+            "leaf": base64url.encode(entry.leaf),
+            "proof": [base64url.encode(node) for node in proof],
+            "checkpoint": newest.note,
+        }
+
+    return Answer(own.ledger.read(query))
+
+
+HANDLERS: dict[str, Handler] = {
+    **_acts(),
+    "issue": _issue,
+    "present": _present,
+    "ask": _ask,
+    "answer": _answer,
+    "raise-alert": _raise,
+    "say-of-alert": _say,
+    "list-certificates": lambda own, c: Answer(holdings.listed(own, **c.query)),
+    "show-certificate": _show,
+    "timeline": lambda own, c: Answer(journey.certificate(own, c.path["number"])),
+    "read-document": _document,
+    "journey": lambda own, c: Answer(journey.document(own, c.path["doc_id"])),
+    "verify": _verify,
+    "list-inquiries": lambda own, c: Answer(
+        correspondence.inquiries_after(own, c.query.get("after", ""))
+    ),
+    "show-inquiry": lambda own, c: Answer(correspondence.inquiry(own, c.path["doc_id"])),
+    "list-alerts": lambda own, c: Answer(
+        correspondence.alerts(own, c.query.get("number"), ended=c.query["all"])
+    ),
+    "show-alert": lambda own, c: Answer(correspondence.alert(own, c.path["doc_id"])),
+    "work": lambda own, _: Answer({"items": worklists.overview(own), "next": None}),
+    "work-list": _work_list,
+    "status": lambda own, _: Answer(peers.status(own)),
+    "show-peer": lambda own, c: Answer(peers.peer(own, c.path["authority"])),
+    "system": lambda own, _: Answer(system(own)),
+    "checkpoint": _checkpoint,
+    "proof": _proof,
+    "events": lambda own, c: Answer(events.after(own, c.query["after"], c.query["limit"])),
+}
+"""By operation id; a test compares them with the description."""
+
+AFTERWARDS = {"present": attend, "raise-alert": attend}
+"""What is seen to once an act is done; see `node.office.attend`."""
