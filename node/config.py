@@ -187,7 +187,11 @@ class AlertSettings:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The whole of `peers.toml`, and names and texts of the tables in the home's ``reference``."""
+    """The whole of `peers.toml`, and names and texts of the tables in the home's ``reference``.
+
+    Attributes:
+        webhooks: Origins, like ``https://erp.example.org``, that events may be posted to.
+    """
 
     home: Path
     node: NodeSettings
@@ -196,6 +200,7 @@ class Config:
     tls: TlsSettings = TlsSettings()
     alerts: AlertSettings = AlertSettings()
     reference: tuple[tuple[str, str], ...] = ()
+    webhooks: tuple[str, ...] = ()
 
     def thresholds(self, authority: str) -> Thresholds:
         """When conditions of a peer count."""
@@ -285,7 +290,10 @@ def parse(raw: bytes, home: Path, check: Check) -> Config:
         raise ConfigError(f"{PEERS_FILE}: a peer stands twice")
     tls = _tls(home.resolve(), data.get("tls", {}))
     _check_listener(node, tls)
-    return Config(home.resolve(), node, peers, _policy(data), tls, alerts)
+    webhooks = tuple(data.get("webhooks", {}).get("allow", ()))
+    for origin in webhooks:
+        check_url(origin, node.sandbox)
+    return Config(home.resolve(), node, peers, _policy(data), tls, alerts, webhooks=webhooks)
 
 
 def peer_table(authority: str, name: str, url: str, jwks: str, mode: str) -> str:

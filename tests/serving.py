@@ -29,7 +29,7 @@ async def listening(own: OwnAuthority, limits: Limits | None = None) -> AsyncIte
         await listen(
             stack, peer_listener.application(own, lambda _: None, limits), node.listen, tls
         )
-        await listen(stack, console.application(own), node.console)
+        await listen(stack, console.application(own, lambda: None), node.console)
         yield node.url
 
 

@@ -50,6 +50,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("status", "Show whether peers are in sync, both directions."),
     "ledger": ("ledger", "List, checkpoint, verify, rebuild and resume the log."),
     "token": ("token", "Access tokens for the authority's own systems (HTTP API)."),
+    "webhook": ("webhook", "Post events to the authority's own systems."),
     "backup": ("backup", "Write ledger, settings and public keys to one file."),
     "restore": ("backup", "Put the ledger of a backup into the home."),
     "doctor": ("doctor", "Check clock, SQLite, keys, disk and peers."),

@@ -324,6 +324,19 @@ def _api(db: Database) -> None:
     )
 
 
+@migrations(name="0007-webhooks")
+def _webhooks(db: Database) -> None:
+    _run(
+        db,
+        """
+        CREATE TABLE subscribers (
+          id TEXT PRIMARY KEY, url TEXT NOT NULL, made_at INTEGER NOT NULL,
+          cursor INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+          next_try INTEGER NOT NULL DEFAULT 0, last_error TEXT, stopped_at INTEGER) STRICT
+        """,
+    )
+
+
 def _run(db: Database, statements: str) -> None:
     # One by one: executescript would commit the migration's transaction first.
     for statement in statements.split(";"):

@@ -33,6 +33,7 @@ from node.office.officer import Officer
 from node.watch import peers
 from node.web import description, operations, problems
 from node.web.description import Operation
+from node.web.feed import stream
 from node.web.limits import Limits, is_loopback_address
 from node.web.operations import Answer, Call
 
@@ -48,12 +49,15 @@ class ApiError(Exception):
         self.status, self.code, self.errors = status, code, errors
 
 
-def routes(own: OwnAuthority, acted: Callable[[], None]) -> list[web.RouteDef]:
+def routes(
+    own: OwnAuthority, acted: Callable[[], None], closing: asyncio.Event
+) -> list[web.RouteDef]:
     """Health, the description itself, and a route for each operation of it.
 
     Args:
         own: The node.
         acted: Called after each act, as there may be something to deliver.
+        closing: Set when streams are to end.
     """
     limits = Limits()
 
@@ -76,7 +80,7 @@ def routes(own: OwnAuthority, acted: Callable[[], None]) -> list[web.RouteDef]:
     def route(operation: Operation) -> web.RouteDef:
         async def handle(request: web.Request) -> web.StreamResponse:
             try:
-                answer = await _handle(own, operation, request, limits)
+                answer = await _handle(own, operation, request, limits, closing)
                 if operation.body:
                     acted()
                 return answer
@@ -94,16 +98,18 @@ def routes(own: OwnAuthority, acted: Callable[[], None]) -> list[web.RouteDef]:
 
 
 async def _handle(
-    own: OwnAuthority, operation: Operation, request: web.Request, limits: Limits
+    own: OwnAuthority,
+    operation: Operation,
+    request: web.Request,
+    limits: Limits,
+    closing: asyncio.Event,
 ) -> web.StreamResponse:
     token = await asyncio.to_thread(_admit, own, operation, request)
     if token is not None:
         limits.count_token(token.id)
     query = operation.query(request.query)
     if operation.id == "events" and "text/event-stream" in request.headers.get("Accept", ""):
-        from node.web.feed import stream
-
-        return await stream(own, request, query)
+        return await stream(own, request, query, closing)
     raw = await _body(request, operation) if operation.media else b""
     answer, replayed = await asyncio.to_thread(_run, own, operation, request, query, raw, token)
     headers = {"ETag": answer.etag} if answer.etag else {}

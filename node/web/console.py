@@ -1,5 +1,6 @@
 """The console listener: pages, health and metrics, which only read, and the API."""
 
+import asyncio
 import ipaddress
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -52,7 +53,14 @@ def application(own: OwnAuthority, acted: Callable[[], None]) -> web.Application
 
     app = web.Application(middlewares=[problems.middleware, own_host])
     app.on_response_prepare.append(harden)
-    pulse = pages.Pulse(own)
-    app.on_shutdown.append(pulse.close)
-    app.add_routes([*api.routes(own, acted), *metrics.routes(own), *pages.routes(own, pulse)])
+    closing = asyncio.Event()
+
+    async def close(_: web.Application) -> None:
+        closing.set()  # streams end; who listens connects again once a node is there
+
+    app.on_shutdown.append(close)
+    pulse = pages.Pulse(own, closing)
+    app.add_routes(
+        [*api.routes(own, acted, closing), *metrics.routes(own), *pages.routes(own, pulse)]
+    )
     return app

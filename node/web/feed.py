@@ -17,7 +17,10 @@ COMMENT_S = 15.0
 
 
 async def stream(
-    own: OwnAuthority, request: web.Request, query: Mapping[str, Any]
+    own: OwnAuthority,
+    request: web.Request,
+    query: Mapping[str, Any],
+    closing: asyncio.Event,
 ) -> web.StreamResponse:
     """Send events as they happen, beginning after the last one that the caller has."""
     known = request.headers.get("Last-Event-ID", "")
@@ -27,14 +30,16 @@ async def stream(
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     with suppress(ConnectionError):  # the caller has left
         await response.prepare(request)
-        await _send(own, response, after)
+        await _send(own, response, after, closing)
     return response
 
 
-async def _send(own: OwnAuthority, response: web.StreamResponse, after: int) -> None:
+async def _send(
+    own: OwnAuthority, response: web.StreamResponse, after: int, closing: asyncio.Event
+) -> None:
     loop = asyncio.get_running_loop()
     said_at = loop.time()
-    while True:
+    while not closing.is_set():
         found = (await asyncio.to_thread(events.after, own, after, 500))["items"]
         for event in found:
             after, text = int(event["id"]), json.dumps(event, ensure_ascii=False)
@@ -44,4 +49,6 @@ async def _send(own: OwnAuthority, response: web.StreamResponse, after: int) -> 
         if found or loop.time() - said_at > COMMENT_S:
             said_at = loop.time()
         if not found:
-            await asyncio.sleep(LOOK_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await closing.wait()

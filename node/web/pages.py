@@ -188,16 +188,12 @@ def duration(seconds: int) -> str:
 class Pulse:
     """Tells open pages when something they show has changed; asks once for all of them."""
 
-    def __init__(self, own: OwnAuthority) -> None:
+    def __init__(self, own: OwnAuthority, closing: asyncio.Event) -> None:
         self._own = own
         self._digest = ""
         self._read_at = -PULSE_S
         self._lock = asyncio.Lock()
-        self._closed = asyncio.Event()
-
-    async def close(self, _: web.Application) -> None:
-        """End all streams; pages connect again once a node is there."""
-        self._closed.set()
+        self._closed = closing
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events: ``changed`` whenever status has."""

@@ -27,6 +27,7 @@ from node.tls import renew, server_context
 from node.watch import conditions
 from node.watch.tell import tell
 from node.web import console, peer_listener, supervisor
+from node.web.hooks import Hooks
 
 HOLDER = "serve"
 
@@ -81,7 +82,7 @@ async def serve(
         ready()
         supervisor.tell("READY=1")
         stack.callback(supervisor.tell, "STOPPING=1")
-        for task in (_look(own, session), _alive()):
+        for task in (_look(own, session), _alive(), Hooks(own, session).run()):
             stack.push_async_callback(_end, asyncio.create_task(task))
         await _watch(own, read_config, dispatch, stop, tls)
 

@@ -1,0 +1,574 @@
+"""The HTTP API as an authority's own systems use it; every answer is held against the description."""
+
+import asyncio
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from node.cli.token import SCOPES
+from node.client import ApiProblemError, AsyncClient, Client
+from node.ledger import access, acts
+from node.office import access as office_access
+from node.watch import worklists
+from node.web import description, operations
+from node.wiring import open_node, read_config
+from tests.nodes import serving as process
+from tests.nodes import shipments
+from tests.test_cli import result, run
+from tests.test_kill import serving as faulty
+from tests.test_watch import until
+
+NUMBER = "RU00010118"
+ALL = ("read", "issue", "confirm", "operate")
+
+
+def make_token(home: Path, *scopes: str) -> str:
+    asked = [word for scope in scopes or ALL for word in ("--scope", scope)]
+    return str(result("--home", home, "token", "make", "erp", *asked)["token"])
+
+
+def address(home: Path) -> str:
+    console = read_config(home).node.console
+    return f"http://{console.host}:{console.port}"
+
+
+class Api:
+    """Sends requests and holds each answer against the description."""
+
+    def __init__(self, home: Path, token: str | None) -> None:
+        self.url, self.token = address(home), token
+
+    def __call__(
+        self, method: str, path: str, body: Any = None, **headers: str
+    ) -> tuple[int, Any, Any]:
+        told = {"Content-Type": "application/json"} if body is not None else {}
+        told |= {name.replace("_", "-"): value for name, value in headers.items()}
+        if self.token is not None:
+            told["Authorization"] = f"Bearer {self.token}"
+        raw = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, raw, told, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                status, got, raw = answer.status, answer.headers, answer.read()
+        except urllib.error.HTTPError as error:
+            status, got, raw = error.code, error.headers, error.read()
+        kind = got.get_content_type()
+        content = json.loads(raw) if "json" in kind else raw.decode()
+        _hold(method, path, status, kind, content)
+        return status, content, got
+
+
+def _hold(method: str, path: str, status: int, kind: str, content: Any) -> None:
+    """What came back is what the description says of this operation."""
+    served = description.served()
+    for one in description.operations().values():
+        if one.method == method and _fits(one.path, path.partition("?")[0]):
+            responses = served["paths"][one.path][method.lower()]["responses"]
+            told = responses.get(str(status), responses["default"])
+            if "$ref" in told:
+                told = served["components"]["responses"][told["$ref"].rpartition("/")[2]]
+            schema = told["content"][kind]["schema"]
+            whole = {**schema, "components": served["components"]}
+            Draft202012Validator(whole).validate(content)
+            return
+    raise AssertionError(f"{method} {path} is not described")
+
+
+def _fits(template: str, path: str) -> bool:
+    ours, theirs = template.split("/"), path.split("/")
+    return len(ours) == len(theirs) and all(
+        o.startswith("{") or o == t for o, t in zip(ours, theirs, strict=True)
+    )
+
+
+@pytest.fixture
+def apis(homes: dict[str, Path]) -> Iterator[tuple[Api, Api]]:
+    """Two running nodes, and a token of all scopes for each."""
+    tokens = {name: make_token(home) for name, home in homes.items()}
+    with ExitStack() as stack:
+        for home in homes.values():
+            stack.enter_context(process(home))
+        yield Api(homes["RU"], tokens["RU"]), Api(homes["EU-BE"], tokens["EU-BE"])
+
+
+@pytest.fixture
+def api(homes: dict[str, Path]) -> Iterator[Api]:
+    token = make_token(homes["RU"])
+    with process(homes["RU"]):
+        yield Api(homes["RU"], token)
+
+
+class TestDescription:
+    def test_every_operation_has_a_handler_and_every_handler_an_operation(self) -> None:
+        assert description.operations().keys() == operations.HANDLERS.keys()
+
+    def test_its_work_lists_are_those_there_are(self) -> None:
+        lists = description.operations()["work-list"].parameters["path", "list"]["schema"]["enum"]
+
+        assert tuple(lists) == tuple(worklists.LISTS)
+
+    def test_what_is_served_refers_to_nothing_outside_of_it(self, api: Api) -> None:
+        with urllib.request.urlopen(f"{api.url}/openapi.json", timeout=10) as answer:
+            served = json.load(answer)
+
+        references = _references(served)
+        assert references
+        for reference in references:
+            assert reference.startswith("#/"), reference
+            part = served
+            for step in reference[2:].split("/"):
+                part = part[step.replace("~1", "/").replace("~0", "~")]
+        assert "certificate.v1" in served["components"]["schemas"]
+        for schema in served["components"]["schemas"].values():
+            Draft202012Validator.check_schema(schema)
+
+    def test_nothing_writes_without_a_token(self) -> None:
+        for one in description.operations().values():
+            assert one.scopes, one.id
+            if one.body:
+                assert not one.open, one.id
+                assert "read" not in one.scopes, one.id
+
+
+def _references(part: Any) -> set[str]:
+    if isinstance(part, list):
+        return {r for item in part for r in _references(item)}
+    if not isinstance(part, dict):
+        return set()
+    own = {part["$ref"]} if isinstance(part.get("$ref"), str) else set()
+    return own | {r for item in part.values() for r in _references(item)}
+
+
+def test_the_whole_story_of_two_authorities(apis: tuple[Api, Api]) -> None:
+    ru, be = apis
+    status, told, _ = ru(
+        "POST", "/api/v1/certificates", {"shipments": shipments(count=3), "officer": "Ivan"}
+    )
+    assert (status, len(told["results"])) == (201, 3)
+    first, second, third = (one["number"] for one in told["results"])
+    until(lambda: be("GET", f"/api/v1/certificates/{third}")[0], 200)
+
+    assert ru("POST", f"/api/v1/certificates/{first}/seal", {"seals": ["RUS1"]})[0] == 200
+    assert be("POST", f"/api/v1/certificates/{first}/present", {"officer": "Jan"})[0] == 200
+    found = {"parcels": 1, "seals_intact": True}
+    assert (
+        be("POST", f"/api/v1/certificates/{first}/inspect", {"found": found, "place": "A"})[0]
+        == 200
+    )
+    status, done, _ = be("POST", f"/api/v1/certificates/{second}/confirm", {"officer": "Jan"})
+    assert (status, done["state"]) == (200, "admitted")
+    body = {"reason": "one parcel more", "proposed": {"parcels": 99}}
+    assert be("POST", f"/api/v1/certificates/{third}/dispute", body)[1]["state"] == "disputed"
+    state = lambda api, number: api("GET", f"/api/v1/certificates/{number}")[1]["state"]  # noqa: E731
+    until(lambda: state(ru, third), "disputed")
+    consent = {"reason": "counted again", "office": "Moscow"}
+    assert ru("POST", f"/api/v1/certificates/{third}/consent", consent)[0] == 200
+    until(lambda: state(be, third), "consented")
+    assert be("POST", f"/api/v1/certificates/{third}/amend", {})[0] == 200
+    assert be("POST", f"/api/v1/certificates/{third}/confirm", {})[0] == 200
+    until(lambda: state(ru, third), "confirmed as amended")
+    until(lambda: state(ru, second), "confirmed")
+
+    status, shown, _ = ru("GET", f"/api/v1/certificates/{third}")
+    assert [e["what"] for e in shown["timeline"] if "receipt" not in e["what"]] == [
+        "issued", "discrepancy", "resolution:consent", "amendment", "confirmation:as-amended",
+    ]  # fmt: skip
+    jws = be("GET", f"/api/v1/documents/{shown['doc_id']}")[1]
+    checked = be("POST", "/api/v1/verify", jws.encode(), Content_Type="application/jose")[1]
+    assert checked["items"][0]["authentic"] is True
+    proof = ru("GET", f"/api/v1/ledger/proof?document={shown['doc_id']}")[1]
+    assert proof["checkpoint"].startswith("kpx-sandbox/RU\n")
+    assert ru("GET", "/api/v1/ledger/checkpoint")[1].startswith("kpx-sandbox/RU\n")
+    for path in (
+        "/api/v1/status", "/api/v1/peers/EU-BE", "/api/v1/system", "/api/v1/work",
+        "/api/v1/work/overdue", "/api/v1/inquiries", "/api/v1/alerts?all=true",
+        f"/api/v1/certificates/{third}/timeline", f"/api/v1/documents/{shown['doc_id']}/journey",
+        "/api/v1/certificates?party=sample&side=exporter&limit=2",
+        f"/api/v1/certificates?seal={shown['body']['containers'][0]['seal']}",
+    ):  # fmt: skip
+        assert ru("GET", path)[0] == 200, path
+
+
+def test_inquiries_and_alerts(apis: tuple[Api, Api]) -> None:
+    ru, be = apis
+    number = "RU00019999"
+    status, asked, _ = be("POST", "/api/v1/inquiries", {"number": number, "officer": "Jan"})
+    assert status == 201
+    until(lambda: ru("GET", f"/api/v1/inquiries/{asked['doc_id']}")[0], 200)
+    answer = {"verdict": "not-genuine", "remarks": "never issued"}
+    assert ru("POST", f"/api/v1/inquiries/{asked['doc_id']}/answer", answer)[0] == 201
+    raised = {"subject": "forged", "first": number, "reason": "never issued"}
+    alert = ru("POST", "/api/v1/alerts", raised)[1]["doc_id"]
+    until(lambda: len(be("GET", f"/api/v1/alerts?number={number}")[1]["items"]), 1)
+
+    status, refused, _ = be("POST", f"/api/v1/certificates/{number}/present", {"from": "RU"})
+    assert (status, refused["code"], refused["errors"][0]["rule"]) == (422, "alerted", "KP-W-001")
+    sighted = {"says": "sighted", "reason": "offered in Antwerp"}
+    assert be("POST", f"/api/v1/alerts/{alert}", sighted)[0] == 201
+    assert ru("POST", f"/api/v1/alerts/{alert}", {"says": "withdrawn", "reason": "x"})[0] == 201
+    assert ru("GET", f"/api/v1/alerts/{alert}")[1]["standing"] == "withdrawn"
+
+
+class TestAccess:
+    def test_no_token_no_act_and_no_reading_of_certificates_also_on_loopback(
+        self, homes: dict[str, Path], api: Api
+    ) -> None:
+        nobody = Api(homes["RU"], None)
+
+        assert nobody("POST", "/api/v1/certificates", {"shipments": shipments()})[0] == 401
+        assert nobody("GET", "/api/v1/certificates")[0] == 401
+        assert nobody("GET", "/api/v1/events")[0] == 401
+        assert nobody("GET", "/api/v1/status")[0] == 200
+        # What comes through a proxy on this machine is not from this machine.
+        assert nobody("GET", "/api/v1/status", X_Forwarded_For="203.0.113.9")[0] == 401
+        assert nobody("GET", "/api/v1/certificates?token=" + str(api.token))[0] == 401
+
+    def test_scopes_are_kept_apart(self, homes: dict[str, Path], api: Api) -> None:
+        reader = Api(homes["RU"], make_token(homes["RU"], "read"))
+        issuer = Api(homes["RU"], make_token(homes["RU"], "issue"))
+
+        assert reader("GET", "/api/v1/certificates")[0] == 200
+        status, refused, _ = reader("POST", "/api/v1/certificates", {"shipments": shipments()})
+        assert (status, refused["code"]) == (403, "forbidden")
+        assert issuer("GET", "/api/v1/certificates")[0] == 403
+        assert issuer("POST", f"/api/v1/certificates/{NUMBER}/confirm", {})[0] == 403
+
+    def test_a_token_that_is_none_has_ended_or_was_revoked(
+        self, homes: dict[str, Path], api: Api
+    ) -> None:
+        assert api.token is not None
+        wrong = [
+            "x", "kpn_aaaaaaaa_" + "A" * 43, api.token[:-1] + ("A" if api.token[-1] != "A" else "B"),
+            api.token.upper(), api.token + "x",
+        ]  # fmt: skip
+        for text in wrong:
+            status, told, headers = Api(homes["RU"], text)("GET", "/api/v1/certificates")
+            assert (status, told["code"]) == (401, "unauthorized")
+            assert headers["WWW-Authenticate"] == "Bearer"
+
+        token_id = api.token.split("_")[1]
+        with open_node(homes["RU"]) as own:
+            # Simulated: the days have passed.
+            own.ledger.write(
+                lambda tx: tx.execute(
+                    "UPDATE access_tokens SET until = 1 WHERE id = ?", (token_id,)
+                )
+            )
+        assert "ended" in api("GET", "/api/v1/certificates")[1]["detail"]
+        result("--home", homes["RU"], "token", "revoke", token_id)
+        assert "revoked" in api("GET", "/api/v1/certificates")[1]["detail"]
+
+    def test_only_a_digest_is_kept_and_the_last_use(self, homes: dict[str, Path], api: Api) -> None:
+        assert api.token is not None
+        api("GET", "/api/v1/certificates")
+
+        database = (homes["RU"] / "data" / "node.db").read_bytes()
+        wal = (homes["RU"] / "data" / "node.db-wal").read_bytes()
+        assert api.token.split("_")[2].encode() not in database + wal
+        (told,) = result("--home", homes["RU"], "token", "list")["items"]
+        assert told["last_used"] is not None
+        assert (told["state"], told["name"]) == ("good", "erp")
+
+    def test_who_acted_by_which_token_is_in_the_audit_trail(
+        self, homes: dict[str, Path], api: Api
+    ) -> None:
+        body = {"shipments": shipments(), "officer": "Ivan", "office": "Moscow"}
+        api("POST", "/api/v1/certificates", body)
+
+        with open_node(homes["RU"], signing=False) as own:
+            (act,) = own.ledger.read(lambda tx: acts.listed(tx, NUMBER))
+        assert (act.officer, act.office) == ("Ivan", "Moscow")
+        assert act.account.startswith("token erp (")
+
+    def test_the_command_teaches_and_refuses(self, homes: dict[str, Path]) -> None:
+        assert run("--home", homes["RU"], "token", "make", "x").exit_code == 2
+        assert run("--home", homes["RU"], "token", "make", " x", "--scope", "read").exit_code == 1
+        assert run("--home", homes["RU"], "token", "revoke", "nothing").exit_code == 3
+        assert "No tokens" in run("--home", homes["RU"], "token", "list").stdout
+        assert tuple(office_access.SCOPES) == SCOPES
+
+    def test_too_many_requests_are_told_when_to_come_again(self, api: Api) -> None:
+        seen: list[tuple[int, str | None]] = []
+
+        def hurry() -> None:
+            for _ in range(120):
+                status, _, headers = api("GET", "/api/v1/certificates?limit=1")
+                seen.append((status, headers["Retry-After"]))
+
+        threads = [threading.Thread(target=hurry) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert {status for status, _ in seen} == {200, 429}
+        assert all((wait is not None) == (status == 429) for status, wait in seen)
+
+
+class TestSafeToRepeat:
+    def test_the_same_key_gives_the_same_answer_marked(self, api: Api) -> None:
+        body = {"shipments": shipments()}
+        first = api("POST", "/api/v1/certificates", body, Idempotency_Key="order-1")
+        again = api("POST", "/api/v1/certificates", body, Idempotency_Key="order-1")
+        other = api("POST", "/api/v1/certificates", {"shipments": shipments(start=1)},
+                    Idempotency_Key="order-1")  # fmt: skip
+        without = api("POST", "/api/v1/certificates", body)
+
+        assert (first[0], again[0]) == (201, 201)
+        assert again[1] == first[1]
+        assert (first[2]["Idempotent-Replay"], again[2]["Idempotent-Replay"]) == (None, "true")
+        assert (other[0], other[1]["code"]) == (422, "key-reused")
+        assert (without[0], without[1]["code"]) == (409, "number-conflict")
+
+    def test_what_was_refused_may_be_tried_again_with_the_same_key(self, api: Api) -> None:
+        bad = {"shipments": [shipments()[0] | {"to": "AO"}]}
+        status, refused, _ = api("POST", "/api/v1/certificates", bad, Idempotency_Key="k")
+        assert (status, refused["errors"][0]["pointer"]) == (422, "/to")
+
+        assert (
+            api("POST", "/api/v1/certificates", {"shipments": shipments()}, Idempotency_Key="k")[0]
+            == 201
+        )
+
+    def test_a_key_is_its_tokens_own(self, homes: dict[str, Path], api: Api) -> None:
+        other = Api(homes["RU"], make_token(homes["RU"]))
+        api("POST", "/api/v1/certificates", {"shipments": shipments()}, Idempotency_Key="k")
+
+        status, _, _ = other(
+            "POST", "/api/v1/certificates", {"shipments": shipments(start=1)}, Idempotency_Key="k"
+        )
+
+        assert status == 201
+
+    def test_a_crash_between_act_and_answer_leaves_one_certificate(
+        self, homes: dict[str, Path]
+    ) -> None:
+        api = Api(homes["RU"], make_token(homes["RU"]))
+        body = {"shipments": shipments()}
+        with faulty(homes["RU"], "api.answer") as killed:
+            with pytest.raises((ConnectionError, urllib.error.URLError)):
+                api("POST", "/api/v1/certificates", body, Idempotency_Key="order-1")
+            killed.wait(10)
+        with faulty(homes["RU"], "issue.commit") as killed:
+            with pytest.raises((ConnectionError, urllib.error.URLError)):
+                api("POST", "/api/v1/certificates", {"shipments": shipments(start=1)},
+                    Idempotency_Key="order-2")  # fmt: skip
+            killed.wait(10)
+
+        with process(homes["RU"]):
+            first = api("POST", "/api/v1/certificates", body, Idempotency_Key="order-1")
+            second = api("POST", "/api/v1/certificates", {"shipments": shipments(start=1)},
+                         Idempotency_Key="order-2")  # fmt: skip
+            listed = api("GET", "/api/v1/certificates")[1]["items"]
+
+        assert (first[0], first[2]["Idempotent-Replay"]) == (201, "true")
+        assert (second[0], second[2]["Idempotent-Replay"]) == (201, None)
+        assert len(listed) == 2
+
+    def test_keys_go_after_three_days(self, homes: dict[str, Path], api: Api) -> None:
+        body = {"shipments": shipments()}
+        api("POST", "/api/v1/certificates", body, Idempotency_Key="k")
+        with open_node(homes["RU"]) as own:
+            # Simulated: the days have passed.
+            own.ledger.write(
+                lambda tx: tx.execute("UPDATE answers_given SET at = at - ?", (access.KEPT_S,))
+            )
+
+        assert api("POST", "/api/v1/certificates", body, Idempotency_Key="k")[0] == 409
+
+    def test_of_two_officers_one_decides(self, api: Api) -> None:
+        api("POST", "/api/v1/certificates", {"shipments": shipments()})
+        seen = api("GET", f"/api/v1/certificates/{NUMBER}")[2]["ETag"]
+
+        revoke = {"reason": "void"}
+        path = f"/api/v1/certificates/{NUMBER}"
+        first = api("POST", f"{path}/seal", {"seals": ["S1"]}, If_Match=seen)
+        second = api("POST", f"{path}/revoke", revoke, If_Match=seen)
+        third = api("POST", f"{path}/revoke", revoke, If_Match=first[2]["ETag"])
+
+        assert (first[0], second[0], second[1]["code"], third[0]) == (200, 412, "changed", 200)
+
+
+class TestBatches:
+    def test_each_has_a_result_of_its_own(self, api: Api) -> None:
+        good, other = shipments(count=2)
+        mixed = [good, good | {"number": "XX1"}, other, good, {"number": 7}]
+
+        status, told, _ = api(
+            "POST", "/api/v1/certificates", {"shipments": mixed[:4], "mode": "each"}
+        )
+
+        assert status == 200
+        codes = [one.get("errors", [{"code": "issued"}])[0]["code"] for one in told["results"]]
+        assert codes == ["issued", "number-pattern", "issued", "number-conflict"]
+        assert [one["errors"][0]["index"] for one in told["results"] if "errors" in one] == [1, 3]
+        # What has not even the form of a shipment is refused before anything is done.
+        assert api("POST", "/api/v1/certificates", {"shipments": mixed, "mode": "each"})[0] == 422
+
+    def test_all_or_nothing(self, api: Api) -> None:
+        good, other = shipments(count=2)
+
+        status, told, _ = api(
+            "POST", "/api/v1/certificates", {"shipments": [good, other | {"number": "XX1"}]}
+        )
+
+        assert (status, told["errors"][0]["index"]) == (422, 1)
+        assert api("GET", "/api/v1/certificates")[1]["items"] == []
+
+
+class TestBadRequests:
+    @pytest.mark.parametrize(
+        ("body", "status", "code"),
+        [
+            (b"", 400, "not-json"),
+            (b"{", 400, "not-json"),
+            (b'{"shipments": [], "shipments": []}', 400, "not-json"),
+            (b'{"shipments": NaN}', 400, "not-json"),
+            (b"[]", 422, "schema-invalid"),
+            (b'{"shipments": []}', 422, "schema-invalid"),
+            (b'{"shipments": [{}], "extra": 1}', 422, "schema-invalid"),
+            (b'{"shipments": [{}], "officer": "a\\u0000b"}', 422, "schema-invalid"),
+        ],
+    )
+    def test_a_body_that_is_none(self, api: Api, body: bytes, status: int, code: str) -> None:
+        got, told, _ = api("POST", "/api/v1/certificates", body)
+
+        assert (got, told["code"]) == (status, code)
+
+    def test_everything_else_that_is_wrong(self, api: Api) -> None:
+        plain = api("POST", "/api/v1/certificates", b"{}", Content_Type="text/plain")
+        assert (plain[0], plain[1]["code"]) == (415, "unsupported-media")
+        large = b'{"shipments": "' + b"x" * (9 * 1024 * 1024) + b'"}'
+        assert api("POST", "/api/v1/certificates", large)[0] == 413
+        assert api("GET", "/api/v1/certificates?limit=0")[0] == 400
+        assert api("GET", "/api/v1/certificates?colour=red")[0] == 400
+        assert api("GET", "/api/v1/certificates?side=both")[0] == 400
+        assert api("GET", "/api/v1/certificates/RU1")[0] == 404
+        assert api("POST", "/api/v1/certificates/RU1/confirm", {})[0] == 404
+        assert api("GET", "/api/v1/ledger/proof")[0] == 400
+        assert api("GET", "/api/v1/ledger/proof?document=x")[0] == 404
+        assert (
+            api("POST", "/api/v1/verify", b"x", Content_Type="application/jose")[1]["items"][0][
+                "authentic"
+            ]
+            is False
+        )
+        assert api("POST", "/api/v1/inquiries", {"number": "AO1"})[0] == 404
+
+
+class TestEvents:
+    def test_they_follow_the_log_and_nothing_is_left_out(
+        self, homes: dict[str, Path], api: Api
+    ) -> None:
+        api("POST", "/api/v1/certificates", {"shipments": shipments(count=3)})
+
+        first = api("GET", "/api/v1/events?limit=2")[1]
+        rest = api("GET", f"/api/v1/events?after={first['next']}")[1]
+        none = api("GET", f"/api/v1/events?after={rest['next']}")[1]
+
+        events = first["items"] + rest["items"]
+        assert [int(e["id"]) for e in events] == list(range(len(events)))
+        assert [e["type"] for e in events] == ["org.kp.certificate.issued"] * 3
+        assert [e["data"]["state"] for e in events] == ["issued"] * 3
+        assert (none["items"], none["next"]) == ([], rest["next"])
+        entries = result("--home", homes["RU"], "ledger", "list")["items"]
+        assert [e["data"]["document"] for e in events] == [e["doc_id"] for e in entries]
+
+    def test_the_stream_goes_on_and_is_taken_up_where_it_broke(self, api: Api) -> None:
+        api("POST", "/api/v1/certificates", {"shipments": shipments()})
+
+        def listen(headers: dict[str, str], count: int) -> list[dict[str, Any]]:
+            request = urllib.request.Request(
+                f"{api.url}/api/v1/events",
+                headers={"Accept": "text/event-stream", "Authorization": f"Bearer {api.token}"}
+                | headers,
+            )
+            found: list[dict[str, Any]] = []
+            with urllib.request.urlopen(request, timeout=20) as stream:
+                assert stream.headers.get_content_type() == "text/event-stream"
+                while len(found) < count:
+                    line = stream.readline().decode()
+                    if line.startswith("data: "):
+                        found.append(json.loads(line[6:]))
+            return found
+
+        (first,) = listen({}, 1)
+        threading.Timer(
+            1, lambda: api("POST", "/api/v1/certificates", {"shipments": shipments(start=1)})
+        ).start()
+        (second,) = listen({"Last-Event-ID": first["id"]}, 1)
+
+        assert (first["id"], second["id"]) == ("0", "1")
+        assert second["subject"] == shipments(start=1)[0]["number"]
+
+
+class TestClients:
+    def test_the_sync_one(self, homes: dict[str, Path], api: Api) -> None:
+        assert api.token is not None
+        with Client(api.url, api.token) as node:
+            made = node.issue(shipments(count=2), key="a", officer="Ivan")
+            again = node.issue(shipments(count=2), key="a", officer="Ivan")
+            shown = node.certificate(NUMBER)
+            done = node.act(NUMBER, "seal", seals=["S1"], if_match=shown.etag)
+            with pytest.raises(ApiProblemError) as problem:
+                node.act(NUMBER, "seal", seals=["S1"], if_match=shown.etag)
+            events = list(node.events())
+            listed = [c["number"] for c in node.certificates(limit=1)]
+            jws = node.document(shown.body["doc_id"])
+            waiting = node.work("expiring")
+
+        assert (made.body, made.replayed, again.replayed) == (again.body, False, True)
+        assert done.body["state"] == "sealed"
+        assert (problem.value.status, problem.value.code) == (412, "changed")
+        assert [e["data"]["event"] for e in events] == [
+            "certificate",
+            "certificate",
+            "record:sealing",
+        ]
+        assert listed == [NUMBER, "RU00010119"]
+        assert jws.count(".") == 2
+        assert waiting == []
+
+    def test_the_async_one(self, api: Api) -> None:
+        async def use() -> list[Any]:
+            assert api.token is not None
+            async with AsyncClient(api.url, api.token) as node:
+                made = await node.issue(shipments(), key="a")
+                with pytest.raises(ApiProblemError) as problem:
+                    await node.issue(shipments())
+                shown = await node.certificate(NUMBER)
+                done = await node.act(NUMBER, "revoke", reason="void", if_match=shown.etag)
+                events = [event async for event in node.events()]
+                return [made.body, problem.value.code, done.body["state"], len(events)]
+
+        made, code, state, count = asyncio.run(use())
+
+        assert made["results"][0]["number"] == NUMBER
+        assert (code, state, count) == ("number-conflict", "void", 2)
+
+    def test_a_node_that_is_away_is_an_os_error(self, homes: dict[str, Path]) -> None:
+        with (
+            Client(address(homes["RU"]), "x", timeout_s=1) as node,
+            pytest.raises((ConnectionError, urllib.error.URLError)),
+        ):
+            node.certificate(NUMBER)
+
+
+def test_an_act_is_delivered_at_once(apis: tuple[Api, Api]) -> None:
+    ru, be = apis
+    until(lambda: ru("GET", "/api/v1/peers/EU-BE")[1]["state"], "in sync")
+    began = time.monotonic()
+
+    ru("POST", "/api/v1/certificates", {"shipments": shipments()})
+    until(lambda: be("GET", f"/api/v1/certificates/{NUMBER}")[0], 200)
+
+    assert time.monotonic() - began < 5
