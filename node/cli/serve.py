@@ -55,6 +55,8 @@ def _logs() -> None:
 
     import structlog
 
+    # What anybody may cause by sending what is no HTTP is answered, and no line in our log.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     terminal = sys.stderr.isatty()
     colours = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     renderer = (

@@ -78,30 +78,11 @@ def adjust(
 @click.argument("number")
 def show(output: Output, number: str) -> None:
     """Show the account of NUMBER: what came in, what went out, what is left."""
-    from node.errors import NotFoundError
-    from node.ledger import certificates, sources
+    from node.watch.accounts import account
     from node.wiring import open_node
 
-    def query(tx: Any) -> dict[str, Any]:
-        came_in = certificates.came_in(tx, number)
-        if came_in is None:
-            raise NotFoundError(f"no goods were admitted here with {number}")
-        out = sources.re_exported(tx, number)
-        return {
-            "number": number,
-            "on_paper": sources.on_paper(tx, number) is not None,
-            "came_in": str(came_in - sources.adjusted(tx, number)),
-            "adjusted": str(sources.adjusted(tx, number)),
-            "went_out": str(out),
-            "left": str(came_in - out),
-            "uses": [
-                {"number": u.number, "carats": str(u.carats), "state": u.state, "counts": u.counts}
-                for u in sources.uses(tx, number)
-            ],
-        }
-
     with open_node(output.home, signing=False) as own:
-        told = own.ledger.read(query)
+        told = account(own, number)
     lines = [
         f"{number}  {told['left']} ct left",
         f"came in    {told['came_in']} ct{' (on paper)' if told['on_paper'] else ''}",

@@ -170,7 +170,8 @@ def _run(
     try:
         if not operation.body or token is None:
             return handler(own, call), False
-        key, match = request.headers.get("Idempotency-Key"), request.headers.get("If-Match")
+        told = operation.headers(request.headers)
+        key, match = told.get("Idempotency-Key"), told.get("If-Match")
         answer, replayed = own.ledger.write(
             lambda tx: _once(tx, own, handler, call, token, key, match, _digest(request, raw))
         )
@@ -183,9 +184,9 @@ def _run(
     except ConfigError as error:
         raise ApiError(409, error.code, str(error)) from None
     except (RefusedError, RefusedShipmentsError) as error:
-        told = errors_as_json(error)
-        status = 409 if is_conflict([one["code"] for one in told]) else 422
-        raise ApiError(status, error.code, str(error), told) from None
+        found = errors_as_json(error)
+        status = 409 if is_conflict([one["code"] for one in found]) else 422
+        raise ApiError(status, error.code, str(error), found) from None
 
 
 def _once(

@@ -60,6 +60,18 @@ class Operation:
                 values[name] = schema["default"]
         return values
 
+    def headers(self, given: Mapping[str, str]) -> dict[str, str]:
+        """The headers that are described and given.
+
+        Raises:
+            ProblemError: ``bad-request``: not of the form.
+        """
+        found = {}
+        for (place, name), parameter in self.parameters.items():
+            if place == "header" and name in given:
+                found[name] = _typed(name, given[name], parameter["schema"])
+        return found
+
     def checked(self, instance: Any) -> list[Finding]:
         """What is wrong with a body."""
         return check(f"{FILE}#{self.body}", instance)

@@ -11,17 +11,29 @@ from node import base64url
 from node.authority import OwnAuthority
 from node.domain.states import ON_PAPER
 from node.errors import NotFoundError, RefusedShipmentsError, errors_as_json
-from node.ledger import certificates, checkpoints, entries
+from node.ledger import certificates, checkpoints, drafts, entries, papers, subscribers
 from node.ledger.database import Transaction
 from node.log import tree
-from node.office import alert, dispute, goods, inquire, returning, verify
+from node.office import (
+    alert,
+    dispute,
+    draft,
+    goods,
+    inquire,
+    profile,
+    returning,
+    sources,
+    verify,
+    webhooks,
+)
 from node.office.attend import attend
 from node.office.confirm import confirm
 from node.office.issue import issue
 from node.office.officer import Officer, day_of
+from node.office.remind import remind
 from node.office.revoke import revoke
+from node.watch import accounts, correspondence, events, journey, peers, worklists
 from node.watch import certificates as holdings
-from node.watch import correspondence, events, journey, peers, worklists
 from node.watch.system import system
 
 JOSE = "application/jose"
@@ -210,10 +222,106 @@ def _proof(own: OwnAuthority, call: Call) -> Answer:
     return Answer(own.ledger.read(query))
 
 
+def _drafts(own: OwnAuthority, _: Call) -> Answer:
+    found = own.ledger.read(drafts.listed)
+    items = [{"number": d.number, "state": d.state, "officer": d.officer} for d in found]
+    return Answer({"items": items, "next": None})
+
+
+def _issue_draft(own: OwnAuthority, call: Call) -> Answer:
+    made = draft.issue_draft(own, call.path["number"], call.officer)
+    return Answer({"number": made.number, "doc_id": made.doc_id, "to": made.to}, 201)
+
+
+def _drafting(verb: Callable[..., str]) -> Handler:
+    def handle(own: OwnAuthority, call: Call) -> Answer:
+        number = verb(own, call.path["number"], call.officer, **call.body)
+        now = own.ledger.write(lambda tx: drafts.by_number(tx, number))
+        assert now is not None
+        return Answer({"number": number, "state": now.state})
+
+    return handle
+
+
+def _transit(own: OwnAuthority, call: Call) -> Answer:
+    told = dict(call.body)
+    number, issuer = told.pop("number"), told.pop("from")
+    return Answer(
+        {"doc_id": goods.note_transit(own, number, call.officer, issuer=issuer, **told)}, 201
+    )
+
+
+def _papers(own: OwnAuthority, _: Call) -> Answer:
+    found = own.ledger.read(papers.without_document)
+    items = [{"number": p.number, "authority": p.authority, "doc_id": p.doc_id} for p in found]
+    return Answer({"items": items, "next": None})
+
+
+def _admit(own: OwnAuthority, call: Call) -> Answer:
+    told = dict(call.body)
+    issuer = told.pop("from")
+    doc_id = own.ledger.write(
+        lambda tx: sources.admit_paper(
+            tx, own, call.path["number"], call.officer, issuer=issuer, **told
+        )
+    )
+    return Answer({"doc_id": doc_id}, 201)
+
+
+def _adjust(own: OwnAuthority, call: Call) -> Answer:
+    doc_id = sources.adjust(own, call.path["number"], call.officer, **call.body)
+    return Answer({"doc_id": doc_id}, 201)
+
+
+def _publish(own: OwnAuthority, call: Call) -> Answer:
+    done = profile.publish(own, call.body.get("profile"), call.officer)
+    return Answer({"from": done.begins, "to": list(done.to)}, 201)
+
+
+def _remind(own: OwnAuthority, call: Call) -> Answer:
+    numbers = [item["number"] for item in worklists.read(own, "overdue")]
+    sent = remind(own, numbers, call.officer)
+    told = [{"number": one.number, "doc_id": one.doc_id, "to": one.to} for one in sent]
+    return Answer({"reminded": told})
+
+
+def _webhooks(own: OwnAuthority, _: Call) -> Answer:
+    found = own.ledger.read(subscribers.listed)
+    return Answer({"items": [subscribers.as_json(one) for one in found], "next": None})
+
+
+def _add_webhook(own: OwnAuthority, call: Call) -> Answer:
+    url, start = call.body["url"], call.body.get("from_start", False)
+    name, secret = webhooks.add(own, url, from_start=start)
+    return Answer({"id": name, "url": url, "secret": secret}, 201)
+
+
 HANDLERS: dict[str, Handler] = {
     **_acts(),
     "issue": _issue,
     "present": _present,
+    "draft": lambda own, c: Answer(
+        {"drafted": draft.draft(own, c.body["shipments"], c.officer)}, 201
+    ),
+    "list-drafts": _drafts,
+    "inspect-draft": _drafting(draft.inspect_export),
+    "withdraw-draft": _drafting(draft.withdraw),
+    "issue-draft": _issue_draft,
+    "transit": _transit,
+    "list-papers": _papers,
+    "show-source": lambda own, c: Answer(accounts.account(own, c.path["number"])),
+    "admit-source": _admit,
+    "adjust-source": _adjust,
+    "publish-profile": _publish,
+    "remind": _remind,
+    "list-webhooks": _webhooks,
+    "add-webhook": _add_webhook,
+    "replay-webhook": lambda own, c: Answer(
+        subscribers.as_json(webhooks.replay(own, c.path["id"], c.body["after"]))
+    ),
+    "remove-webhook": lambda own, c: Answer(
+        subscribers.as_json(webhooks.remove(own, c.path["id"]))
+    ),
     "ask": _ask,
     "answer": _answer,
     "raise-alert": _raise,
