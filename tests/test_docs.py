@@ -14,10 +14,12 @@ from node.config import load
 from node.demo.nodes import free_ports
 from node.domain.kinds import KINDS
 from node.incidents import INCIDENTS
+from node.office.access import SCOPES
 from node.schema.validation import check
 from node.watch.conditions import CONDITIONS
 from node.watch.peers import STATES
 from node.watch.worklists import LISTS
+from node.web.description import operations
 from node.web.problems import STATUS
 
 ROOT = Path(__file__).parents[1]
@@ -104,19 +106,32 @@ def test_the_readme_has_the_two_commands_that_the_makefile_has() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
 
 
-def test_the_tutorial_runs_as_it_stands(tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "tutorial" / "first-exchange.md").read_text("utf-8")
+TUTORIALS = {
+    "first-exchange": (
+        "announced", "in sync", "sums-differ", "authentic: yes, valid: yes", "good: 4 entries",
+    ),
+    "through-the-api": (
+        "issued RU00020001 - once: True", "confirmed: admitted",
+        "0 org.kp.certificate.issued RU00020001",
+        "org.kp.confirmation.as-issued.received RU00020001",
+        "refused: sums-differ /totals/carats KP-C-011",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_a_tutorial_runs_as_it_stands(tmp_path: Path, name: str) -> None:
+    text = (ROOT / "docs" / "tutorial" / f"{name}.md").read_text("utf-8")
     commands = []
     for block in re.findall(r"```console\n(.+?)```", text, re.DOTALL):
         commands += [line.removeprefix("$ ") for line in block.splitlines()]
     ports = iter(free_ports(4))
     script = "set -e\nset -o monitor\n" + "\n".join(commands)
-    for known in ("8101", "8102"):
-        script = script.replace(known, str(next(ports)))
-    # On other ports the consoles may not be ten above, where others could listen.
-    for home in ("ru", "be"):
+    for home, known, console in (("ru", "8101", "8111"), ("be", "8102", "8112")):
+        # On other ports the consoles may not be ten above, where others could listen.
+        script = script.replace(known, str(next(ports))).replace(console, there := str(next(ports)))
         script = script.replace(
-            f"kpnode init {home} ", f"kpnode init {home} --console localhost:{next(ports)} "
+            f"kpnode init {home} ", f"kpnode init {home} --console localhost:{there} "
         )
     bin_folder = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"}
@@ -127,14 +142,20 @@ def test_the_tutorial_runs_as_it_stands(tmp_path: Path) -> None:
     )  # fmt: skip
 
     assert done.returncode == 0, done.stdout + done.stderr
-    for told in (
-        "announced",
-        "in sync",
-        "sums-differ",
-        "authentic: yes, valid: yes",
-        "good: 4 entries",
-    ):
+    for told in TUTORIALS[name]:
         assert told in done.stdout + done.stderr, told
+
+
+def test_the_api_page_names_scopes_and_calls_what_is_described() -> None:
+    text = (ROOT / "docs" / "reference" / "api.md").read_text("utf-8")
+    paths = set(re.findall(r"(?:NODE|\", \"|\"GET\", \")(/api/v1/[^\"\s` ?]+)", text))
+
+    for scope, means in SCOPES.items():
+        assert f"| `{scope}` | {means} |" in text
+    assert len(paths) >= 4
+    for path in paths:
+        template = path.replace("RU00020001", "{number}").replace("/to-confirm", "/{list}")
+        assert any(one.path == template for one in operations().values()), path
 
 
 def test_the_life_of_a_certificate_is_drawn_from_the_table_of_states() -> None:

@@ -19,7 +19,7 @@ from tests.shared import lacking
 from tests.test_watch import fetch, issued, serving
 
 ROOT = Path(__file__).parents[1]
-PATHS = ("/", "/peers/EU-BE", "/queue", "/certificates", "/work", "/alerts", "/certificates/RU00010118", "/incidents",
+PATHS = ("/", "/peers/EU-BE", "/queue", "/certificates", "/work", "/alerts", "/docs", "/certificates/RU00010118", "/incidents",
          "/ledger", "/system", "/peers/XX")  # fmt: skip
 PATIENCE_MS = 20_000
 

@@ -106,6 +106,9 @@ def _stay(output: Output, nodes: Any) -> None:
             f"SANDBOX {node.authority:<6} pages {node.console}  home {node.home}  process {node.pid}"
         )
     first, second = nodes[0], nodes[1]
+    scopes = [word for scope in ("read", "issue", "confirm") for word in ("--scope", scope)]
+    made = first.expect("token", "make", "demo", *scopes, "--days", "1")
+    output.note(f"The API of {first.authority}: {first.console}/docs  token {made['token']}")
     output.note(
         f"The nodes stay up. Open {first.console} and watch {second.authority} die and come back: "
         f"kill {second.pid}, then kpnode --home {second.home} serve. Ctrl-C ends all."

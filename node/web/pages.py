@@ -22,6 +22,7 @@ from node.watch import correspondence, journey, peers, worklists
 from node.watch.conditions import CONDITIONS
 from node.watch.peers import STATES
 from node.watch.system import system
+from node.web import browser
 
 PAGE = 50
 PULSE_S = 2.0
@@ -68,6 +69,7 @@ def routes(own: OwnAuthority, pulse: "Pulse") -> list[web.RouteDef]:
         page("/incidents", "incidents.html", lambda _: peers.status(own)),
         page("/ledger", "ledger.html", lambda r: _ledger(own, r)),
         page("/system", "system.html", lambda _: {"node": system(own)}),
+        page("/docs", "docs.html", lambda r: browser.page(f"{r.scheme}://{r.host}")),
         page("/work", "work.html", lambda _: _work(own)),
         page("/alerts", "alerts.html", lambda r: _alerts(own, r)),
         page("/certificates", "certificates.html", lambda r: _certificates(own, r)),
