@@ -10,7 +10,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import audit, issue, pages, push, receive, start
+from bench import api, audit, issue, pages, push, receive, start
 from bench.limits import HEADER, Figure, rows_per_s, signatures_per_s, verifications_per_s
 
 RESULTS = Path(__file__).parent / "results"
@@ -19,6 +19,7 @@ FIGURES = {
     "push": (push, 1000),
     "issue": (issue, 2000),
     "audit": (audit, 50_000),
+    "api": (api, 40),
     "pages": (pages, 100_000),
     "start": (start, 0),
 }

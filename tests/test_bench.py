@@ -27,6 +27,7 @@ def test_every_figure_is_a_ratio_to_a_limit_of_the_same_run() -> None:
         "audit",
         "kpnode status",
         "page /",
+        "API, issue one by one",
     ):
         assert f"| {name} |" in told
     assert json.loads(told.splitlines()[-1])["limits"].keys() == {"V1", "V2", "sign", "S"}
