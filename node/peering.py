@@ -80,7 +80,7 @@ def welcome(
 ) -> None:
     """Pin a peer that is new, and queue for it this authority's alerts that are in force."""
     peers.pin(tx, authority, key_set.fingerprint, dumps(key_set.as_json()), now_s)
-    streams.enqueue(tx, authority, register.of_authority(tx, config.node.authority), now_s)
+    streams.enqueue(tx, authority, register.for_newcomer(tx, config.node.authority), now_s)
 
 
 def _note_reference(tx: Transaction, config: Config, now_s: int) -> None:

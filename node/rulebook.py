@@ -239,6 +239,11 @@ RULES: dict[str, Rule] = {
         "Goods are admitted with seals intact; broken seals need an inspection and a decision.",
         "Order 269 articles 7 and 15",
     ),
+    "KP-F-006": Rule(
+        "wrong-state",
+        "Goods admitted on paper are confirmed with the carats that were recorded.",
+        "Order 269 articles 8 and 9 (3)",
+    ),
     # The life of a certificate
     "KP-L-001": Rule(
         "wrong-state",
@@ -387,7 +392,7 @@ RULES: dict[str, Rule] = {
     ),
     "KP-P-002": Rule(
         "number-pattern",
-        "A profile's number pattern can be read, and its ranges have that form.",
+        "A number pattern can be read and begins with the letters; ranges have that form.",
         "KPCS section II (d)",
     ),
     "KP-P-003": Rule(

@@ -6,6 +6,7 @@ import json
 import zipfile
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ from node.ledger import acts, certificates, inquiries, register, sources
 from node.ledger.rebuild import rebuild
 from node.office import table
 from node.office.alert import raise_alert, say_of
-from node.office.attend import attend
+from node.office.attend import attend, release_all
 from node.office.confirm import confirm
 from node.office.dispute import dispute
-from node.office.dossier import chosen, dossier, rows
+from node.office.dossier import chosen, dossier, on_paper, rows
 from node.office.goods import present_paper, record
 from node.office.import_table import import_table
 from node.office.inquire import answer, ask
@@ -32,7 +33,7 @@ from node.office.profile import publish
 from node.office.remind import remind
 from node.office.returning import order_return
 from node.office.revoke import revoke
-from node.office.sources import adjust
+from node.office.sources import adjust, admit_paper
 from node.watch import worklists
 from node.wiring import read_config
 from tests.nodes import SetClock, admit_sources, kpnode, make_homes, opened, shipments
@@ -731,7 +732,7 @@ class TestWorkLists:
 
         assert len(sent) == 2
         details = {i["number"]: i["detail"] for i in worklists.read(ru, "overdue")}
-        assert details[NUMBER] == "reminded 1 times; answer: not-arrived"
+        assert details[NUMBER] == "asked once; answer: not-arrived"
 
     def test_vigilance_names_why(self, three: Three) -> None:
         be = three[1]
@@ -846,8 +847,10 @@ class TestTables:
         exports = summary["exports"]["EU-BE"]
         assert (exports["certificates"], exports["confirmed"]) == (2, 1)
         documents = sorted((folder / "documents" / NUMBER).glob("*.jws"))
-        assert [d.name for d in documents] == ["01-issued.jws", "02-confirmation-as-issued.jws"]
-        for document, who in zip(documents, ("RU", "EU-BE"), strict=True):
+        assert [d.name for d in documents] == [
+            "01-issued.jws", "02-receipt-accepted.jws", "03-confirmation-as-issued.jws",
+        ]  # fmt: skip
+        for document, who in zip(documents, ("RU", "EU-BE", "EU-BE"), strict=True):
             keys = folder / "keys" / f"{who}.jwks.json"
             found = json.loads(
                 kpnode("--json", "verify", str(document), "--jwks", str(keys)).stdout
@@ -861,3 +864,174 @@ def certificate(own: OwnAuthority, number: str = NUMBER) -> certificates.Certifi
     held = own.ledger.read(lambda tx: certificates.by_number(tx, number))
     assert held is not None
     return held
+
+
+class TestWhatATrialFound:
+    def test_an_alert_to_some_goes_to_no_peer_that_is_new(
+        self, three: Three, tmp_path: Path, clock: SetClock
+    ) -> None:
+        ru, be, by = three
+        raise_alert(ru, OFFICER, subject="forged", first=FORGED, reason="x", to=["EU-BE"])
+        other = raise_alert(by, OFFICER, subject="forged", first="RU00019998", reason="x")
+        settle_all(ru, be, by)
+        say_of(ru, other, "confirmed", OFFICER, reason="never issued")
+        settle_all(ru, be, by)
+
+        told = [by.ledger.read(lambda tx: register.for_newcomer(tx, "BY")),
+                ru.ledger.read(lambda tx: register.for_newcomer(tx, "RU"))]  # fmt: skip
+
+        assert told[0] == [other]
+        assert len(told[1]) == 1  # what it said of the other's alert, and not its own to some
+        assert told[1] != [other]
+
+    def test_one_hold_is_for_all_alerts_and_one_release_ends_it(self, three: Three) -> None:
+        ru, be, by = three
+        range_ = {"first": "RU00000000", "last": "RU99999999"}
+        for reason in ("a", "b", "c"):
+            alert = raise_alert(by, OFFICER, subject="forged", reason=reason, **range_)
+        settle_all(ru, be, by)
+        assert state(be) == "held, announced"
+        (first, second) = worklists.read(be, "flagged")
+        assert first["detail"].endswith("(and 2 more)")
+        assert second["number"] != first["number"]
+
+        assert len(release_all(be, alert, OFFICER, reason="looked at")) == 2
+        settle_all(ru, be, by)
+
+        assert state(be) == "announced"
+        with pytest.raises(NotFoundError):
+            release_all(be, alert, OFFICER, reason="again")
+        with pytest.raises(NotFoundError):
+            release_all(be, "nothing", OFFICER, reason="x")
+        before = be.ledger.read(lambda tx: certificates.by_number(tx, NUMBER))
+        be.ledger.write(lambda tx: rebuild(tx, be.name))
+        assert be.ledger.read(lambda tx: certificates.by_number(tx, NUMBER)) == before
+        assert attend(be) == 0
+
+    def test_what_the_participant_has_confirmed_only_it_can_end(self, three: Three) -> None:
+        ru, be, by = three
+        alert = raise_alert(by, OFFICER, subject="forged", first=FORGED, reason="x")
+        settle_all(ru, be, by)
+        say_of(ru, alert, "confirmed", OFFICER, reason="never issued")
+        settle_all(ru, be, by)
+
+        assert rules(lambda: say_of(by, alert, "withdrawn", OFFICER, reason="x")) == ["KP-W-006"]
+        say_of(ru, alert, "denied", OFFICER, reason="issued after all")
+
+    def test_what_is_warned_of_is_answered_by_a_person(self, three: Three) -> None:
+        ru, be, by = three
+        raise_alert(ru, OFFICER, subject="stolen-goods", first=NUMBER, reason="robbed")
+        ask(be, NUMBER, OFFICER)
+
+        settle_all(ru, be, by)
+
+        assert asked(be).answer is None
+        assert numbers(ru, "inquiries") == [NUMBER]
+
+    def test_rows_of_a_certificate_belong_together_wherever_they_stand(self, three: Three) -> None:
+        ru = three[0]
+        made = ru.ledger.read(lambda tx: table.to_csv(rows(tx, chosen(tx, None))))
+        read = [
+            r | {"number": f"RU0003{r['number'][-4:]}"}
+            for r in csv.DictReader(io.StringIO(made, newline=""))
+        ]
+        by_heading = sorted(read, key=lambda r: r["hs"])
+
+        steps = import_table(ru, table.to_csv(by_heading).encode(), OFFICER, apply=True)
+
+        assert {step.will for step in steps} == {"issue"}
+        for step in steps:
+            wanted = sum(Decimal(r["carats"]) for r in read if r["number"] == step.number)
+            assert certificate(ru, step.number).body["totals"]["carats"] == str(wanted)
+
+    def test_rows_that_contradict_each_other_and_words_that_mean_nothing(
+        self, three: Three
+    ) -> None:
+        ru = three[0]
+        made = ru.ledger.read(lambda tx: table.to_csv(rows(tx, chosen(tx, None))))
+        read = [
+            r | {"number": "RU00030000"}
+            for r in csv.DictReader(io.StringIO(made, newline=""))
+            if r["number"] == NUMBER
+        ]
+        read[1]["to"] = "BY"
+        (step,) = import_table(ru, table.to_csv(read).encode(), OFFICER, apply=True)
+        assert (step.will, step.code, step.pointer) == ("refused", "not-csv", "/to")
+        read[1]["to"] = read[0]["to"]
+        mixed = [r | {"mixed_origin": "ja"} for r in read]
+        (step,) = import_table(ru, table.to_csv(mixed).encode(), OFFICER, apply=True)
+        assert (step.code, step.pointer) == ("schema-invalid", "/mixed_origin")
+        for raw in (b"number;issued_by\nRU1;RU\n", b"number,issued_by,number\nRU1,RU,RU1\n"):
+            with pytest.raises(RefusedError):
+                import_table(ru, raw, OFFICER, apply=False)
+
+    def test_a_document_that_follows_its_paper_keeps_the_account(self, three: Three) -> None:
+        ru, be, by = three
+        (third,) = shipments(start=2)
+        number, carats = third["number"], third["totals"]["carats"]
+        today = be.clock.now().date().isoformat()
+
+        def admit(carats: str, number: str = number, **told: str) -> str:
+            return be.ledger.write(
+                lambda tx: admit_paper(
+                    tx, be, number, OFFICER, issuer="RU", carats=carats, received_on=today, **told
+                )
+            )
+
+        later = (be.clock.now().date() + timedelta(days=1)).isoformat()
+        assert rules(lambda: admit("1.00", "RU00039999", issued_on=later)) == ["KP-F-004"]
+        admit("5.00")
+        issue(be, [re_export({"number": number, "carats": "4.00"})], OFFICER)
+        issue(ru, [third], OFFICER)
+        settle_all(ru, be, by)
+
+        assert state(be, number) == "presented"
+        assert str(be.ledger.read(lambda tx: certificates.came_in(tx, number))) == "5.00"
+        assert rules(lambda: confirm(be, [number], OFFICER)) == ["KP-F-006"]
+        assert rules(lambda: present_paper(be, number, OFFICER, issuer="RU")) == ["KP-L-009"]
+        assert carats != "5.00"
+
+    def test_who_has_answered_is_not_asked_again_and_a_former_peer_stops_nobody(
+        self, three: Three, clock: SetClock
+    ) -> None:
+        ru, be, by = three
+        (to_by,) = shipments("RU", "BY")
+        issue(ru, [to_by], OFFICER)
+        settle_all(ru, be, by)
+        clock.advance(days=31)
+        late = numbers(ru, "overdue")
+        path = ru.config.home / "peers.toml"
+        head, _, rest = path.read_text().partition('\n[[peer]]\nauthority = "BY"')
+        path.write_text(head)
+        ru.reload_peers(read_config(ru.config.home))
+
+        sent = remind(ru, late, OFFICER)
+        settle_all(ru, be)
+        for one in sent:
+            answer(be, one.number, OFFICER, verdict="not-arrived")
+        settle_all(ru, be)
+
+        assert {one.to for one in sent} == {"EU-BE"}
+        assert rest
+        assert remind(ru, late, OFFICER) == []
+        clock.advance(days=30)
+        assert remind(ru, late, OFFICER) == []
+        details = {i["number"]: i["detail"] for i in worklists.read(ru, "overdue")}
+        assert details[NUMBER] == "asked once; answer: not-arrived"
+        assert details[to_by["number"]] == "not asked yet; BY is no peer any more"
+
+    def test_a_pattern_of_somebody_elses_letters_is_refused(self, three: Three) -> None:
+        change = {"number_pattern": "BY[0-9]{8}"}
+
+        assert rules(lambda: publish(three[0], PROFILE | change, OFFICER)) == ["KP-P-002"]
+
+    def test_what_was_admitted_on_paper_comes_out_again(self, three: Three) -> None:
+        be = three[1]
+        (out,) = shipments("EU-BE", "RU", start=1)
+        admit_sources(be, [out])
+
+        made = be.ledger.read(lambda tx: table.to_csv(on_paper(tx)))
+
+        read = list(csv.DictReader(io.StringIO(made, newline="")))
+        assert {r["state"] for r in read} == {"admitted on paper"}
+        assert len(read) == len(out["source_certificates"])

@@ -189,7 +189,7 @@ def test_the_lists_are_the_same_in_command_api_and_page(ru: Path, be: Path, tmp_
 
     with serving(be) as console:
         api = json.loads(fetch(f"{console}/api/v1/work")[1])
-        one = json.loads(fetch(f"{console}/api/v1/work/to-confirm?within=7d")[1])
+        one = json.loads(fetch(f"{console}/api/v1/work/to-confirm?within=7")[1])
         page = fetch(f"{console}/work")[1]
         assert fetch(f"{console}/api/v1/work/nothing")[0] == 404
         assert fetch(f"{console}/api/v1/work/expiring?within=soon")[0] == 400

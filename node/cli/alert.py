@@ -99,6 +99,27 @@ _HELP = {
 }
 
 
+@command(context_settings={"ignore_unknown_options": True})
+@click.argument("alert")
+@click.option("--reason", required=True, help="What the officer has found, in words.")
+@officer_options
+def release(
+    output: Output, alert: str, reason: str, office: str | None, officer: str | None
+) -> None:
+    """Release all goods that are held here on account of ALERT.
+
+    Nothing is released by itself, also not when an alert is withdrawn: an officer has to look.
+    """
+    from node.office.attend import release_all
+    from node.office.officer import Officer
+    from node.wiring import open_node
+
+    with finishing():
+        with open_node(output.home) as own:
+            numbers = release_all(own, alert, Officer(office, officer), reason=reason)
+        output.result({"released": numbers}, f"{len(numbers)} released\n" + "\n".join(numbers))
+
+
 @command(name="list")
 @click.option("--number", help="Only those that mean this number.")
 @click.option("--all", "ended", is_flag=True, help="Also those that have ended.")
@@ -146,5 +167,5 @@ def _digest(path: str) -> dict[str, str]:
     return {"kind": kind, "sha256": digest, "reference": Path(path).name}
 
 
-for sub in (raise_, *(_saying(says, text) for says, text in _HELP.items()), list_, show):
+for sub in (raise_, *(_saying(says, text) for says, text in _HELP.items()), release, list_, show):
     alert.add_command(sub)

@@ -21,7 +21,8 @@ def import_(
 
     Certificates of this participant are issued; others, with confirmed_on, are recorded as
     admitted on paper, so that re-exports can name them. The columns are those of kpnode
-    certificate export; a certificate of several lines has several rows. All of it or nothing.
+    certificate export; a certificate of several lines has several rows, which say the same of the
+    whole. All of it or nothing.
     """
     from node.office.import_table import REFUSED as WILL_NOT
     from node.office.import_table import import_table
@@ -56,7 +57,8 @@ def export(output: Output, file: str, text: str | None, side: str | None) -> Non
     """Write certificates as a CSV table to FILE (- for standard output).
 
     The row of EU Regulation 2368/2002 article 10, with destination, parties, parcels, state and
-    confirmation; one row for each line of a certificate. No cell is a formula.
+    confirmation; one row for each line of a certificate. No cell is a formula. What was admitted on
+    paper only is at the end, unless a month is asked for.
     """
     from node import durable_file
     from node.office import dossier, table
@@ -65,7 +67,9 @@ def export(output: Output, file: str, text: str | None, side: str | None) -> Non
     wanted = None if text is None else month("--month", text)
 
     def query(tx: Any) -> str:
-        return table.to_csv(dossier.rows(tx, dossier.chosen(tx, wanted, side)))
+        held = dossier.rows(tx, dossier.chosen(tx, wanted, side))
+        papers = dossier.on_paper(tx) if wanted is None and side != "exporter" else iter(())
+        return table.to_csv([*held, *papers])
 
     with open_node(output.home, signing=False) as own:
         made = own.ledger.read(query)

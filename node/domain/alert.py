@@ -71,6 +71,9 @@ def references(document: Content, context: Context) -> Iterator[Finding]:
     if not _may(saying.who, document.iss, held):
         detail = f"{says} is for {_WHO[saying.who]}; {held.iss} raised it, got {document.iss}"
         yield finding("KP-W-005", "/says", detail)
+    elif held.standing == "confirmed" and says == "withdrawn" and not _is_own(held):
+        detail = f"the participant {held.first[:2]} has confirmed it: only it can deny it"
+        yield finding("KP-W-006", "/says", detail)
     elif held.standing not in saying.sources:
         yield finding("KP-W-006", "/says", f"the alert is {held.standing}: not to be {says} now")
 
@@ -80,6 +83,10 @@ _WHO = {
     "participant": "the participant whose numbers are meant",
     "any": "anyone",
 }
+
+
+def _is_own(held: Alert) -> bool:
+    return participant_of(held.iss) == held.first[:2]
 
 
 def _may(who: str, iss: str, held: Alert) -> bool:

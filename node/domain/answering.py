@@ -180,6 +180,11 @@ def _confirmation(document: Content, held: HeldCertificate, context: Context) ->
         if shown > held.body["expires_on"]:
             detail = f"the certificate expired on {held.body['expires_on']}, got {shown}"
             yield finding("KP-F-004", "/received_on", detail)
+        assert context.facts is not None
+        recorded, carats = context.facts.on_paper(held.number), Decimal(body["totals"]["carats"])
+        if recorded is not None and recorded != carats:
+            detail = f"admitted on paper with {recorded} carats, got {carats}; a dispute settles it"
+            yield finding("KP-F-006", "/totals/carats", detail)
         if not body["seals_intact"]:
             yield finding("KP-F-005", "/seals_intact", "expected true, got false")
 

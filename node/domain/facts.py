@@ -103,6 +103,10 @@ class Facts(Protocol):
         """Carats that came in here under a certificate and may go out; None if it was not admitted."""
         ...
 
+    def on_paper(self, number: str) -> Decimal | None:
+        """Carats that were admitted here under a certificate on paper, if it was."""
+        ...
+
     def re_exported(self, number: str) -> Decimal:
         """Carats already re-exported out of a certificate that came in here."""
         ...

@@ -29,6 +29,9 @@ def pattern(document: Content, _: Context) -> Iterator[Finding]:
         yield finding("KP-P-002", "/number_pattern", f"{body['number_pattern']}: {error}")
         return
 
+    if not body["number_pattern"].startswith((body["participant"], "[A-Z]{2}")):
+        detail = f"expected {body['participant']} or [A-Z]{{2}} first, got {body['number_pattern']}"
+        yield finding("KP-P-002", "/number_pattern", detail)
     for at, one in enumerate(body.get("ranges", ())):
         where = f"/ranges/{at}"
         for end in ("first", "last"):

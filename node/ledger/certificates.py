@@ -140,6 +140,11 @@ class LedgerFacts:
         """Carats already re-exported out of a certificate that came in here."""
         return sources.re_exported(self._tx, number)
 
+    def on_paper(self, number: str) -> Decimal | None:
+        """Carats that were admitted here under a certificate on paper, if it was."""
+        paper = sources.on_paper(self._tx, number)
+        return None if paper is None else paper[1]
+
     def inquiry(self, doc_id: str) -> Inquiry | None:
         """The inquiry with this doc id, asked here or of this authority."""
         return inquiries.fact(self._tx, doc_id, self._own)
@@ -171,9 +176,11 @@ class LedgerFacts:
 def came_in(tx: Transaction, number: str) -> Decimal | None:
     """Carats admitted here under a certificate, as adjusted; None if none were."""
     certificate = by_number(tx, number)
-    if certificate is not None and certificate.side == IMPORTER:
-        if certificate.state not in sources.ADMITTED:
-            return None
+    if (
+        certificate is not None
+        and certificate.side == IMPORTER
+        and certificate.state in sources.ADMITTED
+    ):
         carats = Decimal(held(tx, certificate).figures["totals"]["carats"])
     elif (paper := sources.on_paper(tx, number)) is not None:
         carats = paper[1]

@@ -45,7 +45,8 @@ def enter(tx: Transaction, logged: Iterable[Logged], own: str) -> None:
 def _enter_certificates(tx: Transaction, logged: list[Logged], own: str) -> None:
     numbers = [one.claims["body"]["number"] for one in logged]
     issued = [n for n, one in zip(numbers, logged, strict=True) if one.claims["iss"] == own]
-    presented = papers.presented(tx, set(numbers) - set(issued))
+    from_abroad = set(numbers) - set(issued)
+    presented = papers.presented(tx, from_abroad) | sources.admitted_on_paper(tx, from_abroad)
     drafts.issued(tx, issued)
     known = parties.enter(
         tx, [one.claims["body"][role]["name"] for one in logged for role in (EXPORTER, IMPORTER)]
@@ -78,8 +79,8 @@ def _enter(tx: Transaction, logged: Logged, own: str) -> None:
             papers.enter(tx, doc_id, body)
     elif claims.get("re"):
         _apply(tx, claims["re"][0], states.event_of(kind, claims["body"]), doc_id, entry)
-        if "alert" in claims["body"]:
-            register.look_at(tx, claims["re"][0], claims["body"]["alert"], doc_id)
+        if "alerts" in claims["body"]:
+            register.look_at(tx, claims["re"][0], claims["body"]["alerts"], doc_id)
 
 
 _OF_THEIR_OWN = {

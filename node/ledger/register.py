@@ -5,12 +5,20 @@ from typing import Any
 
 from node.domain.alert import RAISED, SAYINGS
 from node.domain.facts import Alert
-from node.ids import Authority, DocId
+from node.ids import EVERYONE, Authority, DocId
 from node.ledger import entries
-from node.ledger.database import Transaction
+from node.ledger.database import EACH, Transaction, each
 
 _SELECT = "SELECT doc_id, iss, subject, first, last, standing, reason, raised_at FROM register"
 _IN_FORCE = "standing IN ('raised', 'confirmed')"
+
+
+_MEANT = (
+    "EXISTS (SELECT 1 FROM register r WHERE r.participant = substr({0}, 1, 2) AND r.first <= {0} "
+    "AND r.last >= {0} AND length(r.first) = length({0}) "
+    f"AND r.{_IN_FORCE} LIMIT 1)"
+)
+"""Whether an alert in force means a number: looked up from the number, of which there are few."""
 
 
 def enter(tx: Transaction, doc_id: str, claims: Mapping[str, Any], entry: int, _: str) -> None:
@@ -34,11 +42,11 @@ def enter(tx: Transaction, doc_id: str, claims: Mapping[str, Any], entry: int, _
         )
 
 
-def look_at(tx: Transaction, certificate: str, alert: str, record: str) -> None:
-    """Note that goods were held on account of an alert."""
-    tx.execute(
+def look_at(tx: Transaction, certificate: str, alerts: Iterable[str], record: str) -> None:
+    """Note that goods were held on account of alerts."""
+    tx.executemany(
         "INSERT OR IGNORE INTO looked_at (certificate, alert, record) VALUES (?, ?, ?)",
-        (certificate, alert, record),
+        [(certificate, alert, record) for alert in alerts],
     )
 
 
@@ -86,9 +94,49 @@ def meant(tx: Transaction, alert: Alert) -> list[str]:
     return [row["doc_id"] for row in rows]
 
 
-def all_meant(tx: Transaction) -> set[str]:
-    """The doc ids of all certificates held here that an alert in force means."""
-    return {doc_id for alert in listed(tx, ended=False) for doc_id in meant(tx, alert)}
+def flagged(tx: Transaction, numbers: Iterable[str]) -> set[str]:
+    """Those numbers that an alert in force means."""
+    rows = tx.execute(
+        f"SELECT n.value AS number FROM json_each(?) n WHERE {_MEANT.format('n.value')}",
+        (each(numbers),),
+    )
+    return {row["number"] for row in rows}
+
+
+def flagged_in(tx: Transaction, side: str, states: Iterable[str]) -> list[str]:
+    """The numbers of certificates of a side in some states that an alert in force means."""
+    rows = tx.execute(
+        f"SELECT number FROM certificates WHERE side = ? AND state IN {EACH} "
+        f"AND {_MEANT.format('number')} ORDER BY number",
+        (side, each(states)),
+    )
+    return [row["number"] for row in rows]
+
+
+def unseen_in(tx: Transaction, side: str, states: Iterable[str], limit: int) -> list[str]:
+    """As `flagged_in`, but only where nobody has looked at one of the alerts, so many at most."""
+    unseen = _MEANT.format("c.number").replace(
+        "LIMIT 1",
+        "AND NOT EXISTS (SELECT 1 FROM looked_at l WHERE l.certificate = c.doc_id "
+        "AND l.alert = r.doc_id) LIMIT 1",
+    )
+    rows = tx.execute(
+        f"SELECT number FROM certificates c WHERE side = ? AND state IN {EACH} AND {unseen} "
+        "ORDER BY number LIMIT ?",
+        (side, each(states), limit),
+    )
+    return [row["number"] for row in rows]
+
+
+def held_for(tx: Transaction, alert: str, states: Iterable[str]) -> list[str]:
+    """The numbers of goods in some states that were held on account of an alert."""
+    rows = tx.execute(
+        "SELECT c.number FROM looked_at l JOIN documents d ON d.doc_id = l.certificate "
+        f"JOIN certificates c ON c.entry = d.idx WHERE l.alert = ? AND c.state IN {EACH} "
+        "ORDER BY c.number",
+        (alert, each(states)),
+    )
+    return [row["number"] for row in rows]
 
 
 def newest(tx: Transaction) -> int:
@@ -110,16 +158,21 @@ def said_of(tx: Transaction, alert: str) -> list[tuple[str, Mapping[str, Any]]]:
     return [(row["doc_id"], entries.claims(bytes(row["jws"]))) for row in rows]
 
 
-def of_authority(tx: Transaction, authority: str) -> list[str]:
-    """The documents of an authority about alerts still in force: for a peer that is new."""
+def for_newcomer(tx: Transaction, authority: str) -> list[str]:
+    """What an authority has told everyone about alerts still in force, for a peer that is new.
+
+    What went to some only stays with them.
+    """
     rows = tx.execute(
-        f"SELECT doc_id, entry FROM register WHERE iss = ? AND {_IN_FORCE} UNION "
-        "SELECT s.doc_id, s.entry FROM said s JOIN documents d ON d.idx = s.entry "
-        f"JOIN register r ON r.doc_id = s.alert WHERE d.iss = ? AND r.iss = ? AND r.{_IN_FORCE} "
-        "ORDER BY 2",
-        (authority, authority, authority),
+        "SELECT d.doc_id, d.jws FROM register r JOIN documents d ON d.idx = r.entry "
+        f"WHERE d.iss = ? AND {_IN_FORCE} UNION "
+        "SELECT d.doc_id, d.jws FROM said s JOIN documents d ON d.idx = s.entry "
+        f"JOIN register r ON r.doc_id = s.alert WHERE d.iss = ? AND r.{_IN_FORCE}",
+        (authority, authority),
     )
-    return [row["doc_id"] for row in rows]
+    told = [(row["doc_id"], entries.claims(bytes(row["jws"]))) for row in rows]
+    told.sort(key=lambda one: (one[1]["iat"], "re" in one[1]))
+    return [doc_id for doc_id, claims in told if claims["aud"] == [EVERYONE]]
 
 
 def forget(tx: Transaction) -> None:

@@ -5,7 +5,7 @@ In comes what was admitted, through the node or on paper; an adjustment says why
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from node import base64url
 from node.domain import states
 from node.domain.kinds import RECORD
-from node.ledger.database import Transaction
+from node.ledger.database import EACH, Transaction, each
 
 ADMITTED = ("admitted", "admitted as amended")
 """States of a certificate whose goods came in."""
@@ -77,6 +77,18 @@ def on_paper(tx: Transaction, number: str) -> tuple[str, Decimal] | None:
     return None if row is None else (str(row["authority"]), Decimal(row["carats"]))
 
 
+def admitted_on_paper(tx: Transaction, numbers: Iterable[str]) -> set[str]:
+    """Those numbers whose goods were admitted on paper."""
+    rows = tx.execute(f"SELECT number FROM admissions WHERE number IN {EACH}", (each(numbers),))
+    return {row["number"] for row in rows}
+
+
+def admissions(tx: Transaction) -> list[tuple[str, str]]:
+    """Number and doc id of the record of each admission on paper, by number."""
+    rows = tx.execute("SELECT number, doc_id FROM admissions ORDER BY number")
+    return [(row["number"], row["doc_id"]) for row in rows]
+
+
 def adjusted(tx: Transaction, number: str) -> Decimal:
     """By how many carats the account of a certificate was adjusted."""
     rows = tx.execute("SELECT carats FROM adjustments WHERE number = ?", (number,))
@@ -87,7 +99,8 @@ def uses(tx: Transaction, number: str) -> list[Use]:
     """The re-exports out of a certificate, by number."""
     rows = tx.execute(
         "SELECT r.used_by, r.carats, coalesce(c.state, '') AS state FROM re_exports r "
-        "LEFT JOIN certificates c ON c.number = r.used_by AND c.side = ? "
+        "LEFT JOIN certificates c ON c.participant = substr(r.used_by, 1, 2) "
+        "AND c.number = r.used_by AND +c.side = ? "
         "WHERE r.number = ? ORDER BY r.used_by",
         (states.EXPORTER, number),
     )
@@ -106,8 +119,9 @@ def disclosure(tx: Transaction, number: str) -> str | None:
     """The sources of a re-export issued here, with their salt, as its record has them."""
     row = tx.execute(
         "SELECT d.jws FROM certificates c JOIN documents d ON d.idx BETWEEN c.entry - ? AND c.entry "
-        "WHERE c.number = ? AND c.side = ? AND d.typ = ? ORDER BY d.idx DESC",
-        (NEAR, number, states.EXPORTER, RECORD.typ),
+        "WHERE c.participant = ? AND c.number = ? AND +c.side = ? AND d.typ = ? "
+        "ORDER BY d.idx DESC",
+        (NEAR, number[:2], number, states.EXPORTER, RECORD.typ),
     )
     for found in row:
         body = json.loads(base64url.decode(bytes(found["jws"]).split(b".")[1]))["body"]

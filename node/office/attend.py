@@ -1,17 +1,24 @@
 """What a node sees to without an officer: the destination's inquiries, and goods that are flagged."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from node.authority import OwnAuthority
-from node.domain.facts import Alert
 from node.domain.kinds import RECORD
-from node.domain.states import HOLDABLE, IMPORTER
-from node.errors import LogBehindError, RefusedError
-from node.ledger import certificates, inquiries, register
-from node.ledger.certificates import Certificate
+from node.domain.states import HELD, HOLDABLE, IMPORTER
+from node.errors import LogBehindError, NotFoundError, RefusedError
+from node.ledger import inquiries, register
 from node.ledger.database import Transaction
-from node.office.act import perform
+from node.office.act import Circumstances, perform_within
 from node.office.goods import making
 from node.office.inquire import answer_destination, due_to_destination
 from node.office.officer import Officer
+
+AT_ONCE = 200
+"""Goods held or released in one transaction; others may write between two."""
+
+MOST_ALERTS = 1000
+"""Named in one hold; what means a number beyond that holds it again."""
 
 
 def attend(own: OwnAuthority) -> int:
@@ -20,16 +27,43 @@ def attend(own: OwnAuthority) -> int:
     Returns how many things were done. Doing it again does nothing more; where nothing may be
     signed, or someone was faster, it is left for the next time.
     """
-    waiting, flagged = own.ledger.read(lambda tx: (_due(tx, own), flagged_here(tx)))
     done = 0
     try:
-        for doc_id in waiting:
+        for doc_id in own.ledger.read(lambda tx: _due(tx, own)):
             done += answer_destination(own, doc_id) is not None
-        for certificate, alert in flagged:
-            done += _hold(own, certificate.number, alert)
-    except LogBehindError:
-        pass  # the operator is told elsewhere
+        while held := own.ledger.write(lambda tx: _hold(tx, own)):
+            done += held
+    except (LogBehindError, RefusedError):
+        pass  # the operator is told elsewhere; what was decided meanwhile is looked at again
     return done
+
+
+def release_all(own: OwnAuthority, alert: str, officer: Officer, *, reason: str) -> list[str]:
+    """Release all goods that are held here on account of an alert; returns their numbers.
+
+    Args:
+        own: Who holds them.
+        alert: Its doc id.
+        officer: Who has looked.
+        reason: In words.
+
+    Raises:
+        NotFoundError: There is no such alert, or nothing is held for it.
+        RefusedError, LogBehindError: As `node.office.act.perform`.
+    """
+    if own.ledger.read(lambda tx: register.by_doc_id(tx, alert)) is None:
+        raise NotFoundError(f"no alert {alert}; see kpnode alert list --all")
+    numbers = own.ledger.read(lambda tx: register.held_for(tx, alert, HELD))
+    if not numbers:
+        raise NotFoundError(f"no goods are held here on account of {alert}")
+    make = making("release", {"reason": reason})
+
+    def release(some: Sequence[str]) -> None:
+        own.ledger.write(lambda tx: perform_within(tx, own, "release", RECORD, some, officer, make))
+
+    for at in range(0, len(numbers), AT_ONCE):
+        release(numbers[at : at + AT_ONCE])
+    return numbers
 
 
 def _due(tx: Transaction, own: OwnAuthority) -> list[str]:
@@ -37,24 +71,19 @@ def _due(tx: Transaction, own: OwnAuthority) -> list[str]:
     return [one.doc_id for one in asked if one and due_to_destination(tx, own, one)]
 
 
-def flagged_here(tx: Transaction) -> list[tuple[Certificate, Alert]]:
-    """Goods that may be held, with the alert that nobody has looked at for them, by alert."""
-    found: dict[str, tuple[Certificate, Alert]] = {}
-    for alert in register.listed(tx, ended=False):
-        for doc_id in register.meant(tx, alert):
-            one = certificates.by_doc_id(tx, doc_id)
-            if one is None or one.side != IMPORTER or one.state not in HOLDABLE:
-                continue
-            if alert.doc_id not in register.looked_at(tx, doc_id):
-                found.setdefault(doc_id, (one, alert))
-    return list(found.values())
+def _hold(tx: Transaction, own: OwnAuthority) -> int:
+    """Hold some of the goods that an alert means which nobody has looked at, for all their alerts."""
+    numbers = register.unseen_in(tx, IMPORTER, HOLDABLE, AT_ONCE)
 
+    def make(case: Circumstances) -> dict[str, Any]:
+        alerts = register.on(tx, case.held.number)[:MOST_ALERTS]
+        more = f"; {len(alerts) - 1} more" if len(alerts) > 1 else ""
+        reason = f"alert of {alerts[0].iss}: {alerts[0].subject}, {alerts[0].reason}"
+        return {
+            "act": "hold",
+            "reason": f"{reason[:480].strip()}{more}",
+            "alerts": sorted(alert.doc_id for alert in alerts),
+            "by": case.by,
+        }
 
-def _hold(own: OwnAuthority, number: str, alert: Alert) -> bool:
-    reason = f"alert of {alert.iss}: {alert.subject}, {alert.reason}"
-    details = {"reason": reason[:500].strip(), "alert": alert.doc_id}
-    try:
-        perform(own, "hold", RECORD, [number], Officer(), making("hold", details))
-    except RefusedError:
-        return False  # the state has changed meanwhile
-    return True
+    return len(perform_within(tx, own, "hold", RECORD, numbers, Officer(), make))

@@ -11,7 +11,7 @@ from typing import Any
 from node.authority import OwnAuthority
 from node.clock import iso, seconds
 from node.domain.states import EXPORTER
-from node.ledger import certificates, checkpoints, entries, inquiries, register
+from node.ledger import certificates, checkpoints, entries, inquiries, register, sources
 from node.ledger.certificates import Certificate
 from node.ledger.database import Transaction
 from node.office import table
@@ -50,6 +50,14 @@ def chosen(tx: Transaction, month: date | None, side: str | None = None) -> Iter
         of_month = month is None or one.body["issued_on"][:7] == f"{month:%Y-%m}"
         if of_month and side in (None, one.side):
             yield one
+
+
+def on_paper(tx: Transaction) -> Iterator[dict[str, str]]:
+    """The rows of certificates that were admitted on paper and whose document is not here."""
+    for number, doc_id in sources.admissions(tx):
+        jws = entries.document(tx, doc_id)
+        if jws is not None and certificates.by_number(tx, number) is None:
+            yield table.paper_row(number, entries.claims(jws)["body"])
 
 
 def rows(tx: Transaction, wanted: Iterable[Certificate]) -> Iterator[dict[str, str]]:
@@ -95,9 +103,14 @@ def dossier(own: OwnAuthority, month: date) -> tuple[bytes, dict[str, Any]]:
 
 
 def _documents(tx: Transaction, one: Certificate) -> Iterator[tuple[str, str]]:
+    """Everything signed that is about a certificate: its life, receipts, inquiries and answers."""
     for event in certificates.timeline(tx, one):
-        if event.document and not event.what.startswith("receipt:"):
+        if event.document:
             yield event.what.replace(":", "-").replace(" ", "-"), event.document
+    for asked in inquiries.about(tx, one.number):
+        yield "inquiry", asked.doc_id
+        if asked.answer:
+            yield "answer", asked.answer
 
 
 def _summary(

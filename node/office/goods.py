@@ -10,7 +10,7 @@ from node.domain.certificate import warnings
 from node.domain.kinds import RECORD
 from node.errors import Finding, RefusedError, finding
 from node.ids import participant_of
-from node.ledger import acts, certificates, papers, register
+from node.ledger import acts, certificates, papers, register, sources
 from node.ledger.database import Transaction
 from node.office.act import Circumstances, Done, Make, perform
 from node.office.officer import Officer, day_of
@@ -50,7 +50,8 @@ def present_paper(
     """
 
     def refuse_if(tx: Transaction, day: date) -> list[Finding]:
-        if certificates.by_number(tx, number) or papers.record_of(tx, number):
+        here = certificates.by_number(tx, number) or papers.record_of(tx, number)
+        if here or sources.on_paper(tx, number):
             return [finding("KP-L-009", "/number", f"{number} is here already")]
         return from_abroad(tx, own, number, issuer, _day(issued_on) or day)
 

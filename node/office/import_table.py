@@ -69,7 +69,7 @@ def import_table(own: OwnAuthority, raw: bytes, officer: Officer, *, apply: bool
     found = table.read(raw)
 
     def write(tx: Transaction) -> list[Step]:
-        steps = [_step(tx, own, line, rows, officer) for line, rows in found]
+        steps = [_step(tx, own, rows, officer) for rows in found]
         if not apply or any(step.will == REFUSED for step in steps):
             raise _UndoneError(steps)
         return steps
@@ -80,16 +80,18 @@ def import_table(own: OwnAuthority, raw: bytes, officer: Officer, *, apply: bool
         return undone.steps
 
 
-def _step(
-    tx: Transaction, own: OwnAuthority, line: int, rows: list[dict[str, str]], officer: Officer
-) -> Step:
-    row, carats = rows[0], table.carats(rows)
+def _step(tx: Transaction, own: OwnAuthority, lines: table.Rows, officer: Officer) -> Step:
+    rows = [row for _, row in lines]
+    line, row = lines[0]
+    carats = table.carats(rows)
     number, issuer = row["number"], row["issued_by"]
     ours = participant_of(issuer) == participant_of(own.name)
     peer = row.get("to", "") if ours else issuer
     if certificates.by_number(tx, number) or sources.on_paper(tx, number):
         return Step(line, number, HERE, peer, carats)
     try:
+        if wrong := table.contradictions(lines):
+            raise RefusedError(wrong)
         if ours:
             issue_within(tx, own, [table.shipment(rows)], officer)
             return Step(line, number, ISSUE, peer, carats)

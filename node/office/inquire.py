@@ -12,7 +12,7 @@ from node.domain.inquiry import is_destination
 from node.domain.kinds import ANSWER, INQUIRY
 from node.errors import NotFoundError, RefusedError, finding
 from node.ids import participant_of
-from node.ledger import certificates, inquiries, papers, sources
+from node.ledger import certificates, inquiries, papers, register, sources
 from node.ledger.database import Transaction
 from node.office.officer import Officer, day_of
 from node.office.saying import say
@@ -182,6 +182,7 @@ def due_to_destination(tx: Transaction, own: OwnAuthority, asked: Inquiry) -> bo
         and held is not None
         and held.iss == own.name
         and is_destination(held, asked.asker)
+        and not register.on(tx, asked.number)  # what is warned of is for a person to answer
     )
 
 
@@ -213,6 +214,8 @@ def _answer(
         "remarks": remarks,
         "answered_by": officer.signs(own, day_of(own, now)),
     }
+    if verdict == "disclosed" and (held is None or held.iss != own.name):
+        raise NotFoundError(f"{asked.number} was not issued here: there is nothing to disclose")
     if held is not None and held.iss == own.name:
         if verdict == "disclosed":
             body["disclosure"] = _disclosure(tx, held)

@@ -51,6 +51,9 @@ def admit_paper(
         if arrived > today:
             return [finding("KP-F-004", "/received_on", f"{received_on} has not begun here")]
         issued = date.fromisoformat(issued_on) if issued_on else arrived
+        if issued > arrived:
+            detail = f"issued on {issued}, it cannot have arrived on {arrived}"
+            return [finding("KP-F-004", "/received_on", detail)]
         return from_abroad(tx, own, number, issuer, issued)
 
     details = {

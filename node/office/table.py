@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from node.errors import RefusedError, finding
+from node.errors import Finding, RefusedError, finding
 
 COLUMNS = (
     "number", "issued_by", "validated_by", "issued_on", "validated_on", "expires_on", "provenance",
@@ -21,6 +21,9 @@ COLUMNS = (
     "consignment_kind", "transport", "declared_by", "sources", "state", "verified_by",
     "confirmed_on",
 )  # fmt: skip
+
+OF_A_LINE = ("hs", "carats", "value_usd", "description")
+"""Columns of a line; all others are of the certificate, and the same in each of its rows."""
 
 NEEDED = ("number", "issued_by")
 """Columns without which a table says nothing."""
@@ -82,14 +85,17 @@ def rows_of(
         "confirmed_on": confirmed["received_on"] if confirmed else "",
     }
     for line in body["lines"]:
-        told = ("hs", "carats", "value_usd", "description")
-        yield whole | {name: line[name] for name in told if name in line}
+        yield whole | {name: line[name] for name in OF_A_LINE if name in line}
 
 
-def read(raw: bytes) -> list[tuple[int, list[dict[str, str]]]]:
-    """The certificates of a table: the number of its first line, and its rows.
+Rows = list[tuple[int, dict[str, str]]]
+"""Rows of one certificate, each with the line of the file that it ends in."""
 
-    Rows of one certificate follow each other.
+
+def read(raw: bytes) -> list[Rows]:
+    """The certificates of a table, in the order of their first rows.
+
+    Rows of one certificate belong together wherever they stand: a table may have been sorted.
 
     Raises:
         RefusedError: ``not-csv``: it is no table of this form; says which line, and what to do.
@@ -101,9 +107,15 @@ def read(raw: bytes) -> list[tuple[int, list[dict[str, str]]]]:
     except UnicodeDecodeError as error:
         raise _no_table(f"no UTF-8 at byte {error.start}; save it as CSV UTF-8") from None
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    found: list[tuple[int, list[dict[str, str]]]] = []
+    found: dict[str, Rows] = {}
     try:
         names = list(reader.fieldnames or ())
+        if len(names) == 1 and ";" in names[0]:
+            raise _no_table(
+                "its cells are separated by semicolons; save it with commas (CSV UTF-8)"
+            )
+        if len(set(names)) != len(names):
+            raise _no_table("a column stands twice in its heading")
         if unknown := [name for name in names if name not in COLUMNS]:
             raise _no_table(f"unknown columns {', '.join(unknown)}; expected {','.join(COLUMNS)}")
         if missing := [name for name in NEEDED if name not in names]:
@@ -112,13 +124,25 @@ def read(raw: bytes) -> list[tuple[int, list[dict[str, str]]]]:
             row = {name: _read_cell(value) for name, value in record.items() if name is not None}
             if None in record or None in record.values():
                 raise _no_table(f"line {reader.line_num}: expected {len(names)} cells")
-            if found and found[-1][1][0]["number"] == row["number"]:
-                found[-1][1].append(row)
-            else:
-                found.append((reader.line_num, [row]))
+            found.setdefault(row["number"], []).append((reader.line_num, row))
     except csv.Error as error:
         raise _no_table(f"line {reader.line_num}: {error}") from None
-    return found
+    return list(found.values())
+
+
+def contradictions(rows: Rows) -> list[Finding]:
+    """Where rows of one certificate say different things of the whole of it."""
+    first_line, first = rows[0]
+    return [
+        finding(
+            "KP-J-006",
+            f"/{name}",
+            f"line {first_line} has {first[name]!r}, line {line} has {row[name]!r}",
+        )
+        for line, row in rows[1:]
+        for name in first
+        if name not in OF_A_LINE and row[name] != first[name]
+    ]
 
 
 def shipment(rows: list[dict[str, str]]) -> dict[str, Any]:
@@ -128,10 +152,7 @@ def shipment(rows: list[dict[str, str]]) -> dict[str, Any]:
     def told(name: str) -> str:
         return row.get(name, "")
 
-    lines = [
-        {name: one[name] for name in ("hs", "carats", "value_usd", "description") if one.get(name)}
-        for one in rows
-    ]
+    lines = [{name: one[name] for name in OF_A_LINE if one.get(name)} for one in rows]
     made: dict[str, Any] = {
         "from": told("issued_by"),
         "to": told("to"),
@@ -139,7 +160,7 @@ def shipment(rows: list[dict[str, str]]) -> dict[str, Any]:
         "issued_on": told("issued_on"),
         "expires_on": told("expires_on"),
         "mining_origins": sorted(set(told("mining_origins").split())),
-        "mixed_origin": told("mixed_origin").lower() in ("yes", "true", "1"),
+        "mixed_origin": _YES.get(told("mixed_origin").lower(), told("mixed_origin")),
         "provenance": told("provenance"),
         "destination": told("destination"),
         "exporter": _party(row, "exporter"),
@@ -162,6 +183,22 @@ def shipment(rows: list[dict[str, str]]) -> dict[str, Any]:
 def carats(rows: list[dict[str, str]]) -> str:
     """The carats of all rows together, as documents write them."""
     return str(_total(rows, "carats"))
+
+
+def paper_row(number: str, record: Mapping[str, Any]) -> dict[str, str]:
+    """The row of a certificate that was admitted on paper, from the body of its record."""
+    return {
+        "number": number,
+        "issued_by": record["from"],
+        "issued_on": record.get("issued_on", ""),
+        "carats": record["carats"],
+        "value_usd": record.get("value_usd", ""),
+        "state": "admitted on paper",
+        "confirmed_on": record["received_on"],
+    }
+
+
+_YES = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False, "": False}
 
 
 def _total(rows: list[dict[str, str]], name: str) -> Decimal | str:

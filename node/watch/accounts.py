@@ -19,10 +19,11 @@ def account(own: OwnAuthority, number: str) -> dict[str, Any]:
         came_in = certificates.came_in(tx, number)
         if came_in is None:
             raise NotFoundError(f"no goods were admitted here with {number}")
+        held = certificates.by_number(tx, number)
         out, adjusted = sources.re_exported(tx, number), sources.adjusted(tx, number)
         return {
             "number": number,
-            "on_paper": sources.on_paper(tx, number) is not None,
+            "on_paper": held is None or held.state not in sources.ADMITTED,
             "came_in": str(came_in - adjusted),
             "adjusted": str(adjusted),
             "went_out": str(out),

@@ -39,9 +39,10 @@ def listed(
 
     def query(tx: Transaction) -> dict[str, Any]:
         found = certificates.listed(tx, side, peer, after, limit, state, party, seal)
-        differing, flagged = certificates.with_open_items(tx), register.all_meant(tx)
+        differing = certificates.with_open_items(tx)
+        flagged = register.flagged(tx, [one.number for one in found])
         items = [
-            _summary(one, day, differs=one.doc_id in differing, flagged=one.doc_id in flagged)
+            _summary(one, day, differs=one.doc_id in differing, flagged=one.number in flagged)
             for one in found
         ]
         return {"items": items, "next": found[-1].number if len(found) == limit else None}

@@ -81,7 +81,13 @@ def inquiry_as_json(one: Asked) -> dict[str, Any]:
 
 def inquiries_after(own: OwnAuthority, after: str = "", limit: int = 1000) -> dict[str, Any]:
     """Inquiries both ways, oldest first, after one of them."""
-    found = own.ledger.read(lambda tx: inquiries.listed(tx, after, limit))
+
+    def query(tx: Transaction) -> list[Asked]:
+        if after and inquiries.by_doc_id(tx, after) is None:
+            raise NotFoundError(f"no inquiry {after} to go on after; see kpnode inquiry list")
+        return inquiries.listed(tx, after, limit)
+
+    found = own.ledger.read(query)
     more = found[-1].doc_id if len(found) == limit else None
     return {"items": [inquiry_as_json(one) for one in found], "next": more}
 

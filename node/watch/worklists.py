@@ -11,7 +11,8 @@ from typing import Any
 from node.authority import OwnAuthority
 from node.clock import iso
 from node.domain import states
-from node.domain.states import EXPORTER, HELD, IMPORTER
+from node.domain.facts import Alert
+from node.domain.states import EXPORTER, HELD, HOLDABLE, IMPORTER
 from node.ledger import certificates, inquiries, papers, register
 from node.ledger.certificates import Certificate
 from node.ledger.database import Transaction
@@ -21,6 +22,8 @@ WITHIN_DAYS = 14
 """How far ahead `expiring` looks, where the asker does not say."""
 
 UNCONFIRMED = ("issued", "sealed", "delivered", "refused")
+UNSETTLED_THERE = (*UNCONFIRMED, "disputed", "contested", "consented", "amended")
+UNSETTLED_HERE = (*HOLDABLE, *HELD, "at the laboratory")
 ARRIVING = ("announced", "presented", "inspected")
 
 
@@ -94,9 +97,11 @@ def _overdue(tx: Transaction, asked: Asked) -> Iterator[Item]:
             reminded = [
                 q for q in inquiries.about(tx, one.number) if q.sent and q.asks == "arrival"
             ]
-            detail = f"reminded {len(reminded)} times" if reminded else "not reminded yet"
-            if reminded and reminded[-1].verdict:
-                detail += f"; answer: {reminded[-1].verdict}"
+            detail = f"asked {_times(len(reminded))}" if reminded else "not asked yet"
+            if answers := [q.verdict for q in reminded if q.verdict]:
+                detail += f"; answer: {answers[-1]}"
+            if one.peer not in asked.own.book.settings:
+                detail += f"; {one.peer} is no peer any more"
             yield _item(one, asked, due.isoformat(), one.peer, detail)
 
 
@@ -130,7 +135,7 @@ def _unannounced(tx: Transaction, asked: Asked) -> Iterator[Item]:
 
 def _inquiries(tx: Transaction, asked: Asked) -> Iterator[Item]:
     for one in inquiries.waiting(tx):
-        detail = f"{one.asks}?" + (f" asked {one.again + 1} times" if one.again else "")
+        detail = f"{one.asks}?" + (f" asked {_times(one.again + 1)}" if one.again else "")
         yield Item(
             one.number, one.peer, "asked" if one.sent else "to be answered", one.answer_by,
             _past(one.answer_by, asked), one.peer if one.sent else asked.own.name, detail,
@@ -150,19 +155,28 @@ def _technical(tx: Transaction, asked: Asked) -> Iterator[Item]:
 
 
 def _flagged(tx: Transaction, asked: Asked) -> Iterator[Item]:
-    for alert in register.listed(tx, ended=False):
-        for doc_id in register.meant(tx, alert):
-            one = certificates.by_doc_id(tx, doc_id)
+    for side, wanted in ((EXPORTER, UNSETTLED_THERE), (IMPORTER, UNSETTLED_HERE)):
+        for number in register.flagged_in(tx, side, wanted):
+            one = certificates.by_number(tx, number)
             assert one is not None
-            detail = f"{alert.subject}, by {alert.iss}: {alert.reason}"
+            alert, detail = _warned(tx, number)
             yield replace(_item(one, asked, None, asked.own.name, detail), document=alert.doc_id)
-        for paper in papers.without_document(tx):
-            if alert in register.on(tx, paper.number):
-                detail = f"{alert.subject}, by {alert.iss}: {alert.reason}"
-                yield Item(
-                    paper.number, paper.authority, states.ON_PAPER, None, None, asked.own.name,
-                    detail, alert.doc_id,
-                )  # fmt: skip
+    found = papers.without_document(tx)
+    flagged = register.flagged(tx, [paper.number for paper in found])
+    for paper in found:
+        if paper.number in flagged:
+            alert, detail = _warned(tx, paper.number)
+            yield Item(
+                paper.number, paper.authority, states.ON_PAPER, None, None, asked.own.name, detail,
+                alert.doc_id,
+            )  # fmt: skip
+
+
+def _warned(tx: Transaction, number: str) -> tuple[Alert, str]:
+    """The weightiest alert on a number, and all of them in words."""
+    alerts = sorted(register.on(tx, number), key=lambda one: not one.refuses)
+    first, more = alerts[0], f" (and {len(alerts) - 1} more)" if len(alerts) > 1 else ""
+    return first, f"{first.subject}, by {first.iss}: {first.reason}{more}"
 
 
 def _vigilance(tx: Transaction, asked: Asked) -> Iterator[Item]:
@@ -230,8 +244,8 @@ LISTS: dict[str, WorkList] = {
     ),
     "flagged": WorkList(
         "Flagged by alerts",
-        "an alert in force means its number",
-        "kpnode alert show ID; hold and release, or seize; kpnode alert sighted ID tells the others",
+        "an alert in force means its number, and it is not settled",
+        "kpnode alert show ID; hold and release (kpnode alert release ID for all), or seize; kpnode alert sighted ID tells the others",
         _flagged,
     ),
     "vigilance": WorkList(
@@ -264,15 +278,20 @@ def read(
     return [asdict(item) for item in sorted(items, key=_urgency)]
 
 
-def overview(own: OwnAuthority) -> list[dict[str, Any]]:
-    """Every list with its count, and how many of it are this authority's move."""
+def overview(own: OwnAuthority, shown: int = 0) -> list[dict[str, Any]]:
+    """Every list with its count, and how many of it are this authority's move.
+
+    Args:
+        own: Whose lists.
+        shown: So many items of each are told, too.
+    """
     found = []
     for name, one in LISTS.items():
         items = read(own, name)
         mine = sum(item["turn"] == own.name for item in items)
         found.append(
             {"list": name, "title": one.title, "count": len(items), "mine": mine,
-             "means": one.means, "do": one.do}
+             "means": one.means, "do": one.do, **({"items": items[:shown]} if shown else {})}
         )  # fmt: skip
     return found
 
@@ -310,6 +329,10 @@ def _answers(tx: Transaction, number: str) -> str:
         return "not asked yet"
     last = asked[-1]
     return f"answer: {last.verdict}" if last.verdict else f"asked {iso(last.asked_at)[:10]}"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _urgency(item: Item) -> tuple[int, str]:

@@ -26,7 +26,7 @@ from node.office import (
     verify,
     webhooks,
 )
-from node.office.attend import attend
+from node.office.attend import attend, release_all
 from node.office.confirm import confirm
 from node.office.issue import issue
 from node.office.officer import Officer, day_of
@@ -326,6 +326,9 @@ HANDLERS: dict[str, Handler] = {
     "answer": _answer,
     "raise-alert": _raise,
     "say-of-alert": _say,
+    "release-flagged": lambda own, c: Answer(
+        {"released": release_all(own, c.path["doc_id"], c.officer, **c.body)}
+    ),
     "list-certificates": lambda own, c: Answer(holdings.listed(own, **c.query)),
     "show-certificate": _show,
     "timeline": lambda own, c: Answer(journey.certificate(own, c.path["number"])),

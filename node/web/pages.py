@@ -88,12 +88,7 @@ def _one(own: OwnAuthority, authority: str) -> dict[str, Any]:
 
 
 def _work(own: OwnAuthority) -> dict[str, Any]:
-    return {
-        "lists": [
-            {**one, "items": worklists.read(own, one["list"])[:PAGE]}
-            for one in worklists.overview(own)
-        ]
-    }
+    return {"lists": worklists.overview(own, shown=PAGE)}
 
 
 def _alerts(own: OwnAuthority, request: web.Request) -> dict[str, Any]:

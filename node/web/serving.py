@@ -219,7 +219,8 @@ async def _reload(
         await asyncio.to_thread(own.reload_peers, config)
     except ConfigError as error:
         log.error(
-            "peers.toml or a certificate not taken over; the former ones stay", error=str(error)
+            "settings, keys, certificates or reference tables not taken over; the former ones stay",
+            error=str(error),
         )
         return
     if (config.node, config.tls) != (own.config.node, own.config.tls):
