@@ -122,7 +122,7 @@ def alerts(document: Content, context: Context) -> Iterator[Finding]:
     if document.kind == "confirmation":
         looked_at = context.facts.looked_at(document.re[0])
         for alert in on_number:
-            if not alert.refuses and alert.doc_id not in looked_at:
+            if not alert.refuses and alert.entry > looked_at:
                 detail = (
                     f"{alert.iss} has flagged {alert.numbers}: {alert.subject}; hold, look, release"
                 )

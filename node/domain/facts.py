@@ -42,6 +42,7 @@ class Alert:
         standing: ``raised``, ``confirmed``, ``denied`` or ``withdrawn``.
         reason: In words.
         raised_at: When it was signed, seconds.
+        entry: Its place in this log.
     """
 
     doc_id: DocId
@@ -52,6 +53,7 @@ class Alert:
     standing: str
     reason: str
     raised_at: int
+    entry: int
 
     @property
     def in_force(self) -> bool:
@@ -123,8 +125,8 @@ class Facts(Protocol):
         """The alerts in force that mean a number, oldest first."""
         ...
 
-    def looked_at(self, certificate: str) -> frozenset[str]:
-        """The alerts on account of which a certificate was held here before."""
+    def looked_at(self, certificate: str) -> int:
+        """The entry of the last hold for alerts of a certificate; it is for all before it; or -1."""
         ...
 
     def technical_number_used(self, number: str) -> bool:

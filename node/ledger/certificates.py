@@ -157,8 +157,8 @@ class LedgerFacts:
         """The alerts in force that mean a number, oldest first."""
         return register.on(self._tx, number)
 
-    def looked_at(self, certificate: str) -> frozenset[str]:
-        """The alerts on account of which a certificate was held here before."""
+    def looked_at(self, certificate: str) -> int:
+        """The entry of the last hold for alerts of a certificate; it is for all before it; or -1."""
         return register.looked_at(self._tx, certificate)
 
     def technical_number_used(self, number: str) -> bool:

@@ -80,7 +80,7 @@ def _enter(tx: Transaction, logged: Logged, own: str) -> None:
     elif claims.get("re"):
         _apply(tx, claims["re"][0], states.event_of(kind, claims["body"]), doc_id, entry)
         if "alerts" in claims["body"]:
-            register.look_at(tx, claims["re"][0], claims["body"]["alerts"], doc_id)
+            register.look_at(tx, claims["re"][0], entry)
 
 
 _OF_THEIR_OWN = {

@@ -291,8 +291,7 @@ def _between_authorities(db: Database) -> None:
           alert TEXT NOT NULL, entry INTEGER NOT NULL, doc_id TEXT NOT NULL,
           PRIMARY KEY (alert, entry)) STRICT, WITHOUT ROWID;
         CREATE TABLE looked_at (
-          certificate TEXT NOT NULL, alert TEXT NOT NULL, record TEXT NOT NULL,
-          PRIMARY KEY (certificate, alert)) STRICT, WITHOUT ROWID;
+          certificate TEXT PRIMARY KEY, entry INTEGER NOT NULL) STRICT, WITHOUT ROWID;
         CREATE TABLE profiles (
           entry INTEGER PRIMARY KEY, doc_id TEXT NOT NULL, authority TEXT NOT NULL,
           begins TEXT NOT NULL, body TEXT NOT NULL) STRICT;

@@ -9,7 +9,9 @@ from node.ids import EVERYONE, Authority, DocId
 from node.ledger import entries
 from node.ledger.database import EACH, Transaction, each
 
-_SELECT = "SELECT doc_id, iss, subject, first, last, standing, reason, raised_at FROM register"
+_SELECT = (
+    "SELECT doc_id, iss, subject, first, last, standing, reason, raised_at, entry FROM register"
+)
 _IN_FORCE = "standing IN ('raised', 'confirmed')"
 
 
@@ -42,18 +44,19 @@ def enter(tx: Transaction, doc_id: str, claims: Mapping[str, Any], entry: int, _
         )
 
 
-def look_at(tx: Transaction, certificate: str, alerts: Iterable[str], record: str) -> None:
-    """Note that goods were held on account of alerts."""
-    tx.executemany(
-        "INSERT OR IGNORE INTO looked_at (certificate, alert, record) VALUES (?, ?, ?)",
-        [(certificate, alert, record) for alert in alerts],
+def look_at(tx: Transaction, certificate: str, entry: int) -> None:
+    """Note that goods were held for the alerts that came before an entry."""
+    tx.execute(
+        "INSERT INTO looked_at (certificate, entry) VALUES (?, ?) "
+        "ON CONFLICT (certificate) DO UPDATE SET entry = excluded.entry",
+        (certificate, entry),
     )
 
 
-def looked_at(tx: Transaction, certificate: str) -> frozenset[str]:
-    """The alerts on account of which a certificate was held."""
-    rows = tx.execute("SELECT alert FROM looked_at WHERE certificate = ?", (certificate,))
-    return frozenset(row["alert"] for row in rows)
+def looked_at(tx: Transaction, certificate: str) -> int:
+    """The entry of the last hold for alerts of a certificate, or -1."""
+    row = tx.execute("SELECT entry FROM looked_at WHERE certificate = ?", (certificate,)).fetchone()
+    return -1 if row is None else int(row["entry"])
 
 
 def by_doc_id(tx: Transaction, doc_id: str) -> Alert | None:
@@ -117,8 +120,8 @@ def unseen_in(tx: Transaction, side: str, states: Iterable[str], limit: int) -> 
     """As `flagged_in`, but only where nobody has looked at one of the alerts, so many at most."""
     unseen = _MEANT.format("c.number").replace(
         "LIMIT 1",
-        "AND NOT EXISTS (SELECT 1 FROM looked_at l WHERE l.certificate = c.doc_id "
-        "AND l.alert = r.doc_id) LIMIT 1",
+        "AND r.entry > coalesce((SELECT l.entry FROM looked_at l WHERE l.certificate = c.doc_id), "
+        "-1) LIMIT 1",
     )
     rows = tx.execute(
         f"SELECT number FROM certificates c WHERE side = ? AND state IN {EACH} AND {unseen} "
@@ -128,15 +131,16 @@ def unseen_in(tx: Transaction, side: str, states: Iterable[str], limit: int) -> 
     return [row["number"] for row in rows]
 
 
-def held_for(tx: Transaction, alert: str, states: Iterable[str]) -> list[str]:
-    """The numbers of goods in some states that were held on account of an alert."""
-    rows = tx.execute(
-        "SELECT c.number FROM looked_at l JOIN documents d ON d.doc_id = l.certificate "
-        f"JOIN certificates c ON c.entry = d.idx WHERE l.alert = ? AND c.state IN {EACH} "
-        "ORDER BY c.number",
-        (alert, each(states)),
-    )
-    return [row["number"] for row in rows]
+def weightiest(tx: Transaction, number: str) -> tuple[Alert, int]:
+    """Of the alerts in force that mean a number, one that refuses, if there is one; and how many."""
+    row = tx.execute(
+        f"{_SELECT.replace(' FROM', ', count(*) OVER () AS n FROM')} WHERE participant = ? "
+        f"AND first <= ? AND last >= ? AND length(first) = ? AND {_IN_FORCE} "
+        "ORDER BY standing = 'confirmed' OR substr(iss, 1, 2) = participant DESC, entry LIMIT 1",
+        (number[:2], number, number, len(number)),
+    ).fetchone()
+    *alert, count = row
+    return _alert(alert), count
 
 
 def newest(tx: Transaction) -> int:

@@ -7,7 +7,7 @@ from node.authority import OwnAuthority
 from node.domain.kinds import RECORD
 from node.domain.states import HELD, HOLDABLE, IMPORTER
 from node.errors import LogBehindError, NotFoundError, RefusedError
-from node.ledger import inquiries, register
+from node.ledger import certificates, inquiries, register
 from node.ledger.database import Transaction
 from node.office.act import Circumstances, perform_within
 from node.office.goods import making
@@ -16,9 +16,6 @@ from node.office.officer import Officer
 
 AT_ONCE = 200
 """Goods held or released in one transaction; others may write between two."""
-
-MOST_ALERTS = 1000
-"""Named in one hold; what means a number beyond that holds it again."""
 
 
 def attend(own: OwnAuthority) -> int:
@@ -51,9 +48,7 @@ def release_all(own: OwnAuthority, alert: str, officer: Officer, *, reason: str)
         NotFoundError: There is no such alert, or nothing is held for it.
         RefusedError, LogBehindError: As `node.office.act.perform`.
     """
-    if own.ledger.read(lambda tx: register.by_doc_id(tx, alert)) is None:
-        raise NotFoundError(f"no alert {alert}; see kpnode alert list --all")
-    numbers = own.ledger.read(lambda tx: register.held_for(tx, alert, HELD))
+    numbers = own.ledger.read(lambda tx: _held_for(tx, alert))
     if not numbers:
         raise NotFoundError(f"no goods are held here on account of {alert}")
     make = making("release", {"reason": reason})
@@ -66,6 +61,18 @@ def release_all(own: OwnAuthority, alert: str, officer: Officer, *, reason: str)
     return numbers
 
 
+def _held_for(tx: Transaction, alert: str) -> list[str]:
+    """The numbers that an alert means whose goods the node holds for alerts."""
+    found = register.by_doc_id(tx, alert)
+    if found is None:
+        raise NotFoundError(f"no alert {alert}; see kpnode alert list --all")
+    meant = (certificates.by_doc_id(tx, doc_id) for doc_id in register.meant(tx, found))
+    held = [one for one in meant if one is not None and one.state in HELD]
+    return [
+        one.number for one in held if "alerts" in certificates.held(tx, one).last["record:hold"][1]
+    ]
+
+
 def _due(tx: Transaction, own: OwnAuthority) -> list[str]:
     asked = (inquiries.fact(tx, q.doc_id, own.name) for q in inquiries.waiting(tx) if not q.sent)
     return [one.doc_id for one in asked if one and due_to_destination(tx, own, one)]
@@ -76,13 +83,13 @@ def _hold(tx: Transaction, own: OwnAuthority) -> int:
     numbers = register.unseen_in(tx, IMPORTER, HOLDABLE, AT_ONCE)
 
     def make(case: Circumstances) -> dict[str, Any]:
-        alerts = register.on(tx, case.held.number)[:MOST_ALERTS]
-        more = f"; {len(alerts) - 1} more" if len(alerts) > 1 else ""
-        reason = f"alert of {alerts[0].iss}: {alerts[0].subject}, {alerts[0].reason}"
+        first, count = register.weightiest(tx, case.held.number)
+        more = f"; {count - 1} more" if count > 1 else ""
+        reason = f"alert of {first.iss}: {first.subject}, {first.reason}"
         return {
             "act": "hold",
             "reason": f"{reason[:480].strip()}{more}",
-            "alerts": sorted(alert.doc_id for alert in alerts),
+            "alerts": [first.doc_id],
             "by": case.by,
         }
 

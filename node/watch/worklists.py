@@ -174,8 +174,8 @@ def _flagged(tx: Transaction, asked: Asked) -> Iterator[Item]:
 
 def _warned(tx: Transaction, number: str) -> tuple[Alert, str]:
     """The weightiest alert on a number, and all of them in words."""
-    alerts = sorted(register.on(tx, number), key=lambda one: not one.refuses)
-    first, more = alerts[0], f" (and {len(alerts) - 1} more)" if len(alerts) > 1 else ""
+    first, count = register.weightiest(tx, number)
+    more = f" (and {count - 1} more)" if count > 1 else ""
     return first, f"{first.subject}, by {first.iss}: {first.reason}{more}"
 
 
