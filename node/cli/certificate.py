@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from node.cli.output import Output, command
+from node.cli.output import Output, command, page
 from node.cli.table import export, import_
 from node.domain.states import FAMILIES
 
@@ -48,9 +48,7 @@ def list_(
     empty = "No certificates. Issue some (kpnode issue FILE), or wait for a peer's."
     if side or peer or state or party or after:
         empty = "No certificates like that."
-    output.rows(found, found["items"], columns, empty)
-    if found["next"]:
-        output.note(f"There may be more; continue with --after {found['next']}")
+    page(output, found, columns, empty)
 
 
 @command(context_settings={"ignore_unknown_options": True})

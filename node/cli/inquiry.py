@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from node.cli.acting import officer_options, read_json
-from node.cli.output import Output, command, finishing
+from node.cli.output import Output, command, finishing, page
 from node.domain.inquiry import VERDICTS
 
 ANSWERS = tuple(dict.fromkeys(v for verdicts in VERDICTS.values() for v in verdicts))
@@ -92,9 +92,7 @@ def list_(output: Output, after: str, limit: int) -> None:
         "asked_at": "ASKED", "number": "NUMBER", "asks": "ASKS", "way": "", "peer": "PEER",
         "answer_by": "ANSWER BY", "verdict": "VERDICT", "doc_id": "INQUIRY",
     }  # fmt: skip
-    output.rows(found, found["items"], columns, "No inquiries yet.")
-    if found["next"]:
-        output.note(f"There may be more; continue with --after {found['next']}")
+    page(output, found, columns, "No inquiries yet.")
 
 
 @command(context_settings={"ignore_unknown_options": True})

@@ -67,6 +67,13 @@ class Output:
         self.result(value, lambda: table(items, columns) if items else empty)
 
 
+def page(output: Output, found: Mapping[str, Any], columns: Mapping[str, str], empty: str) -> None:
+    """A page of rows, and how to go on where there may be more."""
+    output.rows(found, found["items"], columns, empty)
+    if found["next"]:
+        output.note(f"There may be more; continue with --after {found['next']}")
+
+
 def table(items: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
     """Rows under headings, as wide as the terminal."""
     import io
