@@ -1,13 +1,16 @@
 """Real nodes for tests: real keys, real SQLite files, and a clock that the test sets (simulated)."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from click.testing import CliRunner
@@ -44,10 +47,32 @@ def kpnode(*arguments: str) -> Any:
 def make_homes(
     folder: Path, *authorities: str, in_use_since: datetime | None = None
 ) -> dict[str, Path]:
-    """Homes whose nodes are each other's peers; their keys may be told to be older than they are."""
+    """Homes whose nodes are each other's peers; their keys may be told to be older than they are.
+
+    They are made by the commands once for all tests, and copied, with ports of their own.
+    """
+    made, former = _made(authorities, in_use_since)
+    ports = free_ports(2 * len(authorities))
+    homes = {name: folder / name for name in authorities}
+    for name, home in homes.items():
+        shutil.copytree(Path(made.name) / name, home)
+        settings = home / "peers.toml"
+        text = settings.read_text("utf-8")
+        for old, new in zip(former, ports, strict=True):
+            text = text.replace(f"localhost:{old}", f"localhost:{new}")
+        settings.write_text(text, "utf-8")
+    return homes
+
+
+@cache
+def _made(
+    authorities: tuple[str, ...], in_use_since: datetime | None
+) -> tuple[TemporaryDirectory[str], list[int]]:
+    """Homes to copy, and the ports in their settings."""
+    made = TemporaryDirectory(prefix="kpnode-homes-")
     ports = free_ports(2 * len(authorities))
     urls = {a: f"http://localhost:{ports[2 * n]}" for n, a in enumerate(authorities)}
-    homes = {a: folder / a for a in authorities}
+    homes = {a: Path(made.name) / a for a in authorities}
     for number, authority in enumerate(authorities):
         kpnode(
             "init", str(homes[authority]), "--authority", authority, "--name", f"Sample {authority}",
@@ -67,7 +92,7 @@ def make_homes(
                     "--home", str(homes[authority]), "peer", "add", other,
                     "--url", urls[other], "--jwks", jwks,
                 )  # fmt: skip
-    return homes
+    return made, ports
 
 
 @contextmanager

@@ -190,7 +190,7 @@ def sides(tx: Any, side: str) -> dict[str, tuple[str, str | None]]:
     """State and outcome of every certificate of a side, by doc id."""
     rows = tx.execute(
         "SELECT c.doc_id, c.state, o.outcome FROM certificates c "
-        "LEFT JOIN outcomes o ON o.doc_id = c.doc_id WHERE c.side = ?",
+        "LEFT JOIN outcomes o ON o.doc_id = c.doc_id AND o.peer = c.peer WHERE c.side = ?",
         (side,),
     )
     return {row["doc_id"]: (row["state"], row["outcome"]) for row in rows}
