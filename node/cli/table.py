@@ -2,7 +2,6 @@
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -61,18 +60,13 @@ def export(output: Output, file: str, text: str | None, side: str | None) -> Non
     paper only is at the end, unless a month is asked for.
     """
     from node import durable_file
-    from node.office import dossier, table
+    from node.office import dossier
     from node.wiring import open_node
 
     wanted = None if text is None else month("--month", text)
 
-    def query(tx: Any) -> str:
-        held = dossier.rows(tx, dossier.chosen(tx, wanted, side))
-        papers = dossier.on_paper(tx) if wanted is None and side != "exporter" else iter(())
-        return table.to_csv([*held, *papers])
-
     with open_node(output.home, signing=False) as own:
-        made = own.ledger.read(query)
+        made = own.ledger.read(lambda tx: dossier.as_csv(tx, wanted, side))
     if file == "-":
         sys.stdout.buffer.write(made.encode())
         return

@@ -20,7 +20,7 @@ def token() -> None:
 @click.argument("name")
 @click.option(
     "--scope", "scopes", type=click.Choice(SCOPES), multiple=True, required=True,
-    help="What it may do; repeat. read: see what is held; issue and confirm: act; operate: webhooks.",
+    help="What it may do; repeat. read: see what is held; issue and confirm: act; operate: pause peers, webhooks.",
 )  # fmt: skip
 @click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True)
 def make(output: Output, name: str, scopes: tuple[str, ...], days: int) -> None:

@@ -60,6 +60,15 @@ def on_paper(tx: Transaction) -> Iterator[dict[str, str]]:
             yield table.paper_row(number, entries.claims(jws)["body"])
 
 
+def as_csv(tx: Transaction, month: date | None, side: str | None) -> str:
+    """Certificates as a table: of a month, of a side, or all; then what was admitted on paper only.
+
+    Of a paper the month is often not known, so papers are only in a table of all.
+    """
+    papers = on_paper(tx) if month is None and side != EXPORTER else iter(())
+    return table.to_csv([*rows(tx, chosen(tx, month, side)), *papers])
+
+
 def rows(tx: Transaction, wanted: Iterable[Certificate]) -> Iterator[dict[str, str]]:
     """The rows of certificates for a table."""
     for one in wanted:

@@ -81,7 +81,7 @@ def routes(
         async def handle(request: web.Request) -> web.StreamResponse:
             try:
                 answer = await _handle(own, operation, request, limits, closing)
-                if operation.body:
+                if operation.acts:
                     acted()
                 return answer
             except ApiError as error:
@@ -118,7 +118,7 @@ async def _handle(
     if answer.media == "application/json":
         body = json.dumps(answer.body, ensure_ascii=False).encode()
     else:
-        body = str(answer.body).encode()
+        body = answer.body if isinstance(answer.body, bytes) else str(answer.body).encode()
     return web.Response(body=body, status=answer.status, content_type=answer.media, headers=headers)
 
 
@@ -165,10 +165,10 @@ def _run(
         ApiError: Everything that is wrong with it.
     """
     body, officer = _content(operation, raw)
-    call = Call(dict(request.match_info), query, body, officer)
+    call = Call(operation.path_values(request.match_info), query, body, officer)
     handler = operations.HANDLERS[operation.id]
     try:
-        if not operation.body or token is None:
+        if not operation.acts or token is None:
             return handler(own, call), False
         told = operation.headers(request.headers)
         key, match = told.get("Idempotency-Key"), told.get("If-Match")

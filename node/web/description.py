@@ -40,6 +40,11 @@ class Operation:
     body: str
     media: tuple[str, ...]
 
+    @property
+    def acts(self) -> bool:
+        """Whether it changes anything; what only reads is for the scope of readers."""
+        return "read" not in self.scopes and self.method == "POST"
+
     def query(self, given: Mapping[str, str]) -> dict[str, Any]:
         """The query's values, of their types, with the defaults.
 
@@ -59,6 +64,17 @@ class Operation:
             elif "default" in schema:
                 values[name] = schema["default"]
         return values
+
+    def path_values(self, given: Mapping[str, str]) -> dict[str, str]:
+        """The parameters of the path.
+
+        Raises:
+            ProblemError: ``bad-request``: not of the form.
+        """
+        return {
+            name: _typed(name, text, self.parameters["path", name]["schema"])
+            for name, text in given.items()
+        }
 
     def headers(self, given: Mapping[str, str]) -> dict[str, str]:
         """The headers that are described and given.

@@ -5,6 +5,7 @@ The same functions stand behind the command line, so the two cannot differ.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from node import base64url
@@ -17,8 +18,10 @@ from node.log import tree
 from node.office import (
     alert,
     dispute,
+    dossier,
     draft,
     goods,
+    hold_peer,
     inquire,
     profile,
     returning,
@@ -28,6 +31,7 @@ from node.office import (
 )
 from node.office.attend import attend, release_all
 from node.office.confirm import confirm
+from node.office.import_table import REFUSED, import_table
 from node.office.issue import issue
 from node.office.officer import Officer, day_of
 from node.office.remind import remind
@@ -37,7 +41,7 @@ from node.watch import certificates as holdings
 from node.watch.system import system
 
 JOSE = "application/jose"
-TEXT = "text/plain"
+TEXT, CSV, ZIP = "text/plain", "text/csv", "application/zip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +195,7 @@ def _verify(own: OwnAuthority, call: Call) -> Answer:
 
 
 def _work_list(own: OwnAuthority, call: Call) -> Answer:
-    name = call.path["list"]
-    if name not in worklists.LISTS:
-        raise NotFoundError(f"no list {name}; there are {', '.join(worklists.LISTS)}")
-    items = worklists.read(own, name, within_days=call.query["within"])
+    items = worklists.read(own, call.path["list"], within_days=call.query["within"])
     return Answer({"items": items, "next": None})
 
 
@@ -296,6 +297,42 @@ def _add_webhook(own: OwnAuthority, call: Call) -> Answer:
     return Answer({"id": name, "url": url, "secret": secret}, 201)
 
 
+def _pause(own: OwnAuthority, call: Call) -> Answer:
+    name = call.path["authority"]
+    hold_peer.pause(own, name, call.body["because"])
+    return Answer({"authority": name, "paused": True})
+
+
+def _resume(own: OwnAuthority, call: Call) -> Answer:
+    name = call.path["authority"]
+    ended = hold_peer.resume(own, name, call.body["because"])
+    return Answer({"authority": name, "paused": False, "incidents_ended": ended})
+
+
+def _month(text: str | None) -> date | None:
+    return date.fromisoformat(f"{text}-01") if text and not text.startswith("0000") else None
+
+
+def _export(own: OwnAuthority, call: Call) -> Answer:
+    month, side = _month(call.query.get("month")), call.query.get("side")
+    return Answer(own.ledger.read(lambda tx: dossier.as_csv(tx, month, side)), media=CSV)
+
+
+def _import(own: OwnAuthority, call: Call) -> Answer:
+    apply = call.query["apply"]
+    who = Officer(call.query.get("office"), call.query.get("officer"))
+    steps = import_table(own, call.body, who, apply=apply)
+    done = apply and not any(step.will == REFUSED for step in steps)
+    return Answer({"applied": done, "items": [step.as_json() for step in steps]})
+
+
+def _dossier(own: OwnAuthority, call: Call) -> Answer:
+    month = _month(call.path["month"])
+    if month is None:
+        raise NotFoundError("there is no such month")
+    return Answer(dossier.dossier(own, month)[0], media=ZIP)
+
+
 HANDLERS: dict[str, Handler] = {
     **_acts(),
     "issue": _issue,
@@ -322,6 +359,11 @@ HANDLERS: dict[str, Handler] = {
     "remove-webhook": lambda own, c: Answer(
         subscribers.as_json(webhooks.remove(own, c.path["id"]))
     ),
+    "pause-peer": _pause,
+    "resume-peer": _resume,
+    "export-table": _export,
+    "import-table": _import,
+    "read-dossier": _dossier,
     "ask": _ask,
     "answer": _answer,
     "raise-alert": _raise,
