@@ -17,7 +17,7 @@ from node.log import tree
 from node.office.issue import issue
 from node.office.officer import Officer
 from node.watch.peers import status
-from tests.nodes import SetClock, mined_here, shipments
+from tests.nodes import SetClock, admit_sources, shipments
 from tests.serving import deliver, listening
 from tests.wire import Wire, unb64
 
@@ -287,7 +287,8 @@ class TestGets:
     async def test_entries_of_another_pair_are_not_found(
         self, http: aiohttp.ClientSession, url: str, ru: OwnAuthority, be: OwnAuthority
     ) -> None:
-        issue(be, mined_here(), Officer())
+        admit_sources(be, shipments("EU-BE", "RU"))
+        issue(be, shipments("EU-BE", "RU"), Officer())
         be.ledger.write(lambda tx: tx.execute("UPDATE sent SET peer = 'BY'"))
         record = be.ledger.read(lambda tx: entries.entry(tx, 0))
         assert record is not None
