@@ -45,13 +45,17 @@ def kpnode(*arguments: str) -> Any:
 
 
 def make_homes(
-    folder: Path, *authorities: str, in_use_since: datetime | None = None
+    folder: Path,
+    *authorities: str,
+    in_use_since: datetime | None = None,
+    other_keys: bool = False,
 ) -> dict[str, Path]:
     """Homes whose nodes are each other's peers; their keys may be told to be older than they are.
 
-    They are made by the commands once for all tests, and copied, with ports of their own.
+    They are made by the commands once for all tests, and copied, with ports of their own: two homes
+    of an authority have the same keys, unless others are asked for.
     """
-    made, former = _made(authorities, in_use_since)
+    made, former = _made(authorities, in_use_since, folder if other_keys else None)
     ports = free_ports(2 * len(authorities))
     homes = {name: folder / name for name in authorities}
     for name, home in homes.items():
@@ -66,9 +70,9 @@ def make_homes(
 
 @cache
 def _made(
-    authorities: tuple[str, ...], in_use_since: datetime | None
+    authorities: tuple[str, ...], in_use_since: datetime | None, _for: Path | None
 ) -> tuple[TemporaryDirectory[str], list[int]]:
-    """Homes to copy, and the ports in their settings."""
+    """Homes to copy, and the ports in their settings; others for each folder that is named."""
     made = TemporaryDirectory(prefix="kpnode-homes-")
     ports = free_ports(2 * len(authorities))
     urls = {a: f"http://localhost:{ports[2 * n]}" for n, a in enumerate(authorities)}

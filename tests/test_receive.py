@@ -117,7 +117,7 @@ class TestAcceptance:
     ) -> None:
         assert codes(wire.send(wire.document(body(), **claims))) == [code]
 
-    @pytest.mark.parametrize("kind", ["manifest", "receipt", "request", "record", "inquiry"])
+    @pytest.mark.parametrize("kind", ["manifest", "receipt", "request", "record", "statistics"])
     def test_a_kind_that_does_not_travel_is_refused(self, wire: Wire, kind: str) -> None:
         assert codes(wire.send(wire.document(body(), kind))) == ["unknown-type"]
 

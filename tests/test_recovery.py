@@ -404,7 +404,7 @@ class TestNewKeys:
             await exchange(ru, be)
             confirm(be, confirm_all, Officer())
             await exchange(ru, be)
-        new = make_homes(tmp_path / "new", "RU", "EU-BE")["RU"]
+        new = make_homes(tmp_path / "new", "RU", "EU-BE", other_keys=True)["RU"]
         settings = (homes["RU"] / "peers.toml").read_text()
         jwks = homes["RU"] / "keys" / "EU-BE.jwks.json"
         shutil.copy(jwks, new / "keys" / "EU-BE.jwks.json")
@@ -446,7 +446,11 @@ class TestNewKeys:
     def test_a_wrong_fingerprint_changes_nothing(
         self, homes: dict[str, Path], tmp_path: Path, be: OwnAuthority
     ) -> None:
-        new = make_homes(tmp_path / "new", "RU", "EU-BE")["RU"] / "keys" / "RU.jwks.json"
+        new = (
+            make_homes(tmp_path / "new", "RU", "EU-BE", other_keys=True)["RU"]
+            / "keys"
+            / "RU.jwks.json"
+        )
 
         with pytest.raises(ConfigError) as refused:
             hold_peer.renew_keys(
@@ -667,7 +671,7 @@ class TestMoreLosses:
     def test_a_backup_of_other_keys_is_not_called_damaged(
         self, homes: dict[str, Path], tmp_path: Path
     ) -> None:
-        other = make_homes(tmp_path / "other", "RU", "EU-BE")
+        other = make_homes(tmp_path / "other", "RU", "EU-BE", other_keys=True)
         kpnode("--home", str(other["RU"]), "backup", str(tmp_path / "b"))
 
         code, told = refused("--home", homes["RU"], "restore", tmp_path / "b")
