@@ -46,7 +46,7 @@ def _told(one: description.Operation) -> dict[str, Any]:
             }
             for (place, name), parameter in one.parameters.items()
         ],
-        "body": json.dumps(_short(_schema(one)), indent=2) if one.body else "",
+        "body": json.dumps(_short(_schema(one)), indent=2, ensure_ascii=False) if one.body else "",
         "answers": [
             {"status": status, "description": _resolved(served, answer)["description"]}
             for status, answer in told["responses"].items()

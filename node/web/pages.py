@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from node.authority import OwnAuthority
 from node.clock import at, iso
@@ -157,6 +158,7 @@ def _templates() -> Environment:
         trim_blocks=True, lstrip_blocks=True, auto_reload=False,
     )  # fmt: skip
     made.filters["since"] = _since
+    made.filters["ticks"] = _ticks
     made.filters["duration"] = duration
     return made
 
@@ -172,6 +174,14 @@ def _since(moment: str | None, now: str) -> str:
     if moment is None:
         return "never"
     return f"{duration(max(0, at(now) - at(moment)))} ago"
+
+
+def _ticks(text: str) -> Markup:
+    """A text with what stands in backticks as code; all of it escaped."""
+    parts = [escape(part) for part in text.split("`")]
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts)
+    )
 
 
 def duration(seconds: int) -> str:
