@@ -22,7 +22,7 @@ from node.office import table
 from node.office.alert import raise_alert, say_of
 from node.office.attend import attend, release_all
 from node.office.confirm import confirm
-from node.office.dispute import dispute
+from node.office.dispute import amend, dispute, resolve
 from node.office.dossier import chosen, dossier, on_paper, rows
 from node.office.goods import present_paper, record
 from node.office.import_table import import_table
@@ -1035,3 +1035,53 @@ class TestWhatATrialFound:
         read = list(csv.DictReader(io.StringIO(made, newline="")))
         assert {r["state"] for r in read} == {"admitted on paper"}
         assert len(read) == len(out["source_certificates"])
+
+    def test_goods_in_dispute_are_held_and_the_dispute_goes_on(self, three: Three) -> None:
+        ru, be, by = three
+        dispute(be, NUMBER, OFFICER, reason="more", proposed={"parcels": 99})
+        raise_alert(by, OFFICER, subject="forged", first=NUMBER, reason="x")
+        settle_all(ru, be, by)
+        assert state(be) == "held, disputed"
+
+        resolve(ru, NUMBER, OFFICER, consent=True, reason="counted again")
+        settle_all(ru, be, by)
+        assert state(be) == "held, consented"
+        record(be, "release", NUMBER, OFFICER, {"reason": "looked at"})
+        amend(be, NUMBER, OFFICER)
+        confirm(be, [NUMBER], OFFICER)
+        settle_all(ru, be, by)
+
+        assert (state(ru), state(be)) == ("confirmed as amended", "admitted as amended")
+
+    def test_the_account_is_of_the_figures_agreed(self, three: Three) -> None:
+        ru, be, by = three
+        lines = [{"hs": "7102.31", "carats": "10.00", "value_usd": "100.00"}]
+        agreed = {"lines": lines, "totals": {"carats": "10.00", "value_usd": "100.00"}}
+        dispute(be, NUMBER, OFFICER, reason="less", proposed=agreed)
+        settle_all(ru, be, by)
+        resolve(ru, NUMBER, OFFICER, consent=True, reason="agreed")
+        settle_all(ru, be, by)
+        amend(be, NUMBER, OFFICER)
+        confirm(be, [NUMBER], OFFICER)
+
+        assert str(be.ledger.read(lambda tx: certificates.came_in(tx, NUMBER))) == "10.00"
+        more = re_export({"number": NUMBER, "carats": "10.01"})
+        assert rules(lambda: issue(be, [more], OFFICER)) == ["KP-C-015"]
+
+    def test_backup_and_restore_keep_all_of_it(self, three: Three, tmp_path: Path) -> None:
+        ru, be, by = three
+        alert = raise_alert(by, OFFICER, subject="forged", first=FORGED, reason="x")
+        ask(be, FORGED, OFFICER)
+        settle_all(ru, be, by)
+        publish(ru, PROFILE, OFFICER)
+        home = str(ru.config.home)
+
+        kpnode("--home", home, "backup", str(tmp_path / "b"))
+        copy = make_homes(tmp_path / "copy", "RU", "EU-BE", "BY")["RU"]
+        kpnode("--home", str(copy), "restore", str(tmp_path / "b"))
+
+        told = json.loads(kpnode("--home", str(copy), "--json", "alert", "show", alert).stdout)
+        assert told["standing"] == "raised"
+        waiting = json.loads(kpnode("--home", str(copy), "--json", "work", "inquiries").stdout)
+        assert [item["number"] for item in waiting["items"]] == [FORGED]
+        assert json.loads(kpnode("--home", str(copy), "--json", "profile", "list").stdout)["items"]
