@@ -258,6 +258,13 @@ class TestEverythingElse:
         }  # fmt: skip
         assert api("POST", "/api/v1/profile", {"profile": profile})[1]["to"] == ["EU-BE"]
         assert api("POST", "/api/v1/profile", {})[1]["to"] == []
+        assert api("GET", "/api/v1/profiles")[1]["items"][0]["profile"]["validity"] == {"days": 60}
+        told = api("GET", "/api/v1/participants?on=2015-07-17")[1]
+        assert {"CF": "restricted"}.items() <= {
+            i["code"]: i["status"] for i in told["items"]
+        }.items()
+        assert api("GET", "/api/v1/participants?on=2015-02-30")[0] == 400
+        assert len(api("GET", "/api/v1/participants")[1]["items"]) == 60
         assert api("POST", "/api/v1/overdue/remind", {})[1] == {"reminded": []}
         assert api("POST", "/api/v1/alerts/nothing/release", {"reason": "x"})[0] == 404
 

@@ -1,8 +1,5 @@
 """`kpnode profile`: what certificates of an authority look like."""
 
-import json
-from typing import Any
-
 import click
 
 from node.cli.acting import officer_options, read_json
@@ -39,20 +36,16 @@ def publish(output: Output, file: str | None, office: str | None, officer: str |
 @command(name="list")
 def list_(output: Output) -> None:
     """List all profiles that were announced, oldest first."""
-    from node.ledger import profiles
+    from node.watch.reference import announced
     from node.wiring import open_node
 
     with open_node(output.home, signing=False) as own:
-        found = own.ledger.read(profiles.listed)
-    items = [
-        {"authority": one.authority, "from": one.begins, "doc_id": one.doc_id, **_short(one.body)}
-        for one in found
-    ]
+        told = announced(own)
     columns = {
         "authority": "AUTHORITY", "from": "FROM", "number_pattern": "NUMBERS", "doc_id": "DOCUMENT",
     }  # fmt: skip
     empty = "No profile yet; the package's data counts. Yours: kpnode profile publish FILE"
-    output.rows({"items": items, "next": None}, items, columns, empty)
+    output.rows(told, told["items"], columns, empty)
 
 
 @command()
@@ -81,11 +74,6 @@ def show(output: Output, authority: str, text: str | None) -> None:
             "signatories": None if rules.signatories is None else sorted(rules.signatories),
         }
     )
-
-
-def _short(body: str) -> dict[str, Any]:
-    told = json.loads(body)
-    return {"number_pattern": told["number_pattern"], "profile": told}
 
 
 for sub in (publish, list_, show):

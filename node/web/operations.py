@@ -36,7 +36,7 @@ from node.office.issue import issue
 from node.office.officer import Officer, day_of
 from node.office.remind import remind
 from node.office.revoke import revoke
-from node.watch import accounts, correspondence, events, journey, peers, worklists
+from node.watch import accounts, correspondence, events, journey, peers, reference, worklists
 from node.watch import certificates as holdings
 from node.watch.system import system
 
@@ -389,6 +389,10 @@ HANDLERS: dict[str, Handler] = {
     "work-list": _work_list,
     "status": lambda own, _: Answer(peers.status(own)),
     "show-peer": lambda own, c: Answer(peers.peer(own, c.path["authority"])),
+    "list-participants": lambda own, c: Answer(
+        reference.participants(own, date.fromisoformat(c.query["on"]) if "on" in c.query else None)
+    ),
+    "list-profiles": lambda own, _: Answer(reference.announced(own)),
     "system": lambda own, _: Answer(system(own)),
     "checkpoint": _checkpoint,
     "proof": _proof,
