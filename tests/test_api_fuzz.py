@@ -17,7 +17,9 @@ CHECKS = (
 )  # fmt: skip
 
 
-def test_no_answer_that_is_not_described_and_no_server_error(homes: dict[str, Path]) -> None:
+def test_no_answer_that_is_not_described_and_no_server_error(
+    homes: dict[str, Path], tmp_path: Path
+) -> None:
     ru = homes["RU"]
     token = make_token(ru)
     result("--home", ru, "issue", "-", stdin=json.dumps(shipments(count=3)))
@@ -34,6 +36,7 @@ def test_no_answer_that_is_not_described_and_no_server_error(homes: dict[str, Pa
                 "--suppress-health-check", "all", "--no-color",
             ],
             capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+            cwd=tmp_path,  # it leaves what it has found there
         )  # fmt: skip
 
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
