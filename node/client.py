@@ -89,7 +89,7 @@ class _Operations:
 
     @staticmethod
     def work(name: str) -> Request:
-        return _get(f"/api/v1/work/{_quoted(name)}")
+        return _get(f"/api/v1/worklists/{_quoted(name)}")
 
     @staticmethod
     def page_of_events(after: int, limit: int) -> Request:

@@ -190,8 +190,8 @@ def test_the_whole_story_of_two_authorities(apis: tuple[Api, Api]) -> None:
     assert proof["checkpoint"].startswith("kpx-sandbox/RU\n")
     assert ru("GET", "/api/v1/ledger/checkpoint")[1].startswith("kpx-sandbox/RU\n")
     for path in (
-        "/api/v1/status", "/api/v1/peers/EU-BE", "/api/v1/system", "/api/v1/work",
-        "/api/v1/work/overdue", "/api/v1/inquiries", "/api/v1/alerts?all=true",
+        "/api/v1/status", "/api/v1/peers/EU-BE", "/api/v1/system", "/api/v1/worklists",
+        "/api/v1/worklists/overdue", "/api/v1/inquiries", "/api/v1/alerts?all=true",
         f"/api/v1/certificates/{third}/timeline", f"/api/v1/documents/{shown['doc_id']}/journey",
         "/api/v1/certificates?party=sample&side=exporter&limit=2",
         f"/api/v1/certificates?seal={shown['body']['containers'][0]['seal']}",

@@ -188,11 +188,11 @@ def test_the_lists_are_the_same_in_command_api_and_page(ru: Path, be: Path, tmp_
     result("--home", be, "present", number)
 
     with serving(be) as console:
-        api = json.loads(fetch(f"{console}/api/v1/work")[1])
-        one = json.loads(fetch(f"{console}/api/v1/work/to-confirm?within=7")[1])
+        api = json.loads(fetch(f"{console}/api/v1/worklists")[1])
+        one = json.loads(fetch(f"{console}/api/v1/worklists/to-confirm?within=7")[1])
         page = fetch(f"{console}/work")[1]
-        assert fetch(f"{console}/api/v1/work/nothing")[0] == 400
-        assert fetch(f"{console}/api/v1/work/expiring?within=soon")[0] == 400
+        assert fetch(f"{console}/api/v1/worklists/nothing")[0] == 400
+        assert fetch(f"{console}/api/v1/worklists/expiring?within=soon")[0] == 400
         assert json.loads(fetch(f"{console}/api/v1/alerts?number={number}")[1])["items"] == []
         assert fetch(f"{console}/alerts?number=%3Cb%3E")[1].count("&lt;b&gt;") >= 1
 
