@@ -972,10 +972,8 @@ class TestWhatATrialFound:
         today = be.clock.now().date().isoformat()
 
         def admit(carats: str, number: str = number, **told: str) -> str:
-            return be.ledger.write(
-                lambda tx: admit_paper(
-                    tx, be, number, OFFICER, issuer="RU", carats=carats, received_on=today, **told
-                )
+            return admit_paper(
+                be, number, OFFICER, issuer="RU", carats=carats, received_on=today, **told
             )
 
         later = (be.clock.now().date() + timedelta(days=1)).isoformat()

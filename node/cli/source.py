@@ -38,7 +38,7 @@ def admit(
     with finishing():
         with open_node(output.home) as own:
             who = Officer(office, officer)
-            doc_id = own.ledger.write(lambda tx: admit_paper(tx, own, number, who, **told))
+            doc_id = admit_paper(own, number, who, **told)
         done = {"number": number, "doc_id": doc_id, "carats": told["carats"]}
         output.result(done, f"{number}  admitted on paper\ndocument  {doc_id}")
 

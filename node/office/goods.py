@@ -124,33 +124,22 @@ def unattached(
     refuse_if: RefuseIf,
 ) -> str:
     """Put a record about goods whose certificate's document is not here into the log; its doc id."""
-    return own.ledger.write(
-        lambda tx: unattached_within(tx, own, act, number, officer, details, refuse_if)
-    )
-
-
-def unattached_within(
-    tx: Transaction,
-    own: OwnAuthority,
-    act: str,
-    number: str,
-    officer: Officer,
-    details: Mapping[str, Any],
-    refuse_if: RefuseIf,
-) -> str:
-    """`unattached`, as a part of a transaction that does more."""
     now = own.clock.now()
     now_s, day = seconds(now), day_of(own, now)
-    own.checkpoints.guard(tx)
-    told = {name: value for name, value in details.items() if value is not None}
-    body = {"act": act, "number": number, **told, "by": officer.signs(own, day)}
-    claims = own.claims([own.name], body, iat=now_s)
-    if findings := check_payload("record.v1", claims) or refuse_if(tx, day):
-        raise RefusedError(findings, number=number)
-    signed = own.seal(RECORD, claims)
-    own.log(tx, [signed], now_s)
-    acts.note(tx, now_s, act, number, officer.office, officer.officer)
-    return signed.doc_id
+
+    def write(tx: Transaction) -> str:
+        own.checkpoints.guard(tx)
+        told = {name: value for name, value in details.items() if value is not None}
+        body = {"act": act, "number": number, **told, "by": officer.signs(own, day)}
+        claims = own.claims([own.name], body, iat=now_s)
+        if findings := check_payload("record.v1", claims) or refuse_if(tx, day):
+            raise RefusedError(findings, number=number)
+        signed = own.seal(RECORD, claims)
+        own.log(tx, [signed], now_s)
+        acts.note(tx, now_s, act, number, officer.office, officer.officer)
+        return signed.doc_id
+
+    return own.ledger.write(write)
 
 
 def record(

@@ -13,7 +13,7 @@ from node.ids import participant_of
 from node.ledger import certificates, sources
 from node.ledger.database import Transaction
 from node.office import table
-from node.office.issue import issue_within
+from node.office.issue import issue
 from node.office.officer import Officer
 from node.office.sources import admit_paper
 
@@ -93,9 +93,9 @@ def _step(tx: Transaction, own: OwnAuthority, lines: table.Rows, officer: Office
         if wrong := table.contradictions(lines):
             raise RefusedError(wrong)
         if ours:
-            issue_within(tx, own, [table.shipment(rows)], officer)
+            issue(own, [table.shipment(rows)], officer)
             return Step(line, number, ISSUE, peer, carats)
-        _admit(tx, own, rows, officer)
+        _admit(own, rows, officer)
         return Step(line, number, ADMIT, peer, carats)
     except RefusedShipmentsError as refusal:
         found: Sequence[Finding] = refusal.refusals[0].findings
@@ -107,15 +107,13 @@ def _step(tx: Transaction, own: OwnAuthority, lines: table.Rows, officer: Office
     )
 
 
-def _admit(
-    tx: Transaction, own: OwnAuthority, rows: list[dict[str, str]], officer: Officer
-) -> None:
+def _admit(own: OwnAuthority, rows: list[dict[str, str]], officer: Officer) -> None:
     row = rows[0]
     if not row.get("confirmed_on"):
         detail = "a certificate from abroad is recorded once it was admitted: give confirmed_on"
         raise RefusedError([finding("KP-C-019", "/confirmed_on", detail)])
     admit_paper(
-        tx, own, row["number"], officer,
+        own, row["number"], officer,
         issuer=row["issued_by"], carats=table.carats(rows), received_on=row["confirmed_on"],
         issued_on=row.get("issued_on") or None,
     )  # fmt: skip

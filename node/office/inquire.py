@@ -63,52 +63,40 @@ def ask(
             ``dates-inconsistent`` or ``schema-invalid``.
         LogBehindError: Nothing may be signed.
     """
-    return own.ledger.write(
-        lambda tx: ask_within(
-            tx, own, number, officer, asks=asks, to=to, read=read, paper=paper,
-            answer_by=answer_by, reason=reason, again=again,
-        )
-    )  # fmt: skip
-
-
-def ask_within(
-    tx: Transaction, own: OwnAuthority, number: str, officer: Officer, *, asks: str,
-    to: str | None = None, read: Mapping[str, Any] | None = None, paper: str | None = None,
-    answer_by: str | None = None, reason: str | None = None, again: bool = False,
-) -> Sent:  # fmt: skip
-    """`ask`, as a part of a transaction that does more."""
     now = own.clock.now()
     day = day_of(own, now)
-    held = certificates.by_number(tx, number)
-    to = to or _whom(tx, own, number, held.peer if held else None)
-    if to not in own.book.settings:
-        raise NotFoundError(f"{to} is no peer of this node; see kpnode peer list")
-    open_ones = [
-        one
-        for one in inquiries.about(tx, number)
-        if one.sent and one.asks == asks and one.peer == to and one.answer is None
-    ]
-    if open_ones and not again:
-        asked = open_ones[-1]
-        detail = (
-            f"{to} was asked already and should answer by {asked.answer_by}; ask again with --again"
+
+    def write(tx: Transaction) -> Sent:
+        held = certificates.by_number(tx, number)
+        asked = to or _whom(tx, own, number, held.peer if held else None)
+        if asked not in own.book.settings:
+            raise NotFoundError(f"{asked} is no peer of this node; see kpnode peer list")
+        open_ones = [
+            one
+            for one in inquiries.about(tx, number)
+            if one.sent and one.asks == asks and one.peer == asked and one.answer is None
+        ]
+        if open_ones and not again:
+            last = open_ones[-1]
+            detail = f"{asked} was asked already and should answer by {last.answer_by}; ask again with --again"
+            raise RefusedError([finding("KP-Q-007", "/number", detail)], number=number)
+        body = {
+            "number": number,
+            "asks": asks,
+            "read": read or None,
+            "paper": paper,
+            "send_document": True if asks == "genuine" and held is None else None,
+            "answer_by": answer_by or (day + timedelta(days=DAYS)).isoformat(),
+            "reason": reason,
+            "asked_by": officer.signs(own, day),
+        }
+        re = [open_ones[0].first] if open_ones else []
+        doc_id = say(
+            tx, own, INQUIRY, [asked], body, officer, verb="inquire", subject=number, now=now, re=re
         )
-        raise RefusedError([finding("KP-Q-007", "/number", detail)], number=number)
-    body = {
-        "number": number,
-        "asks": asks,
-        "read": read or None,
-        "paper": paper,
-        "send_document": True if asks == "genuine" and held is None else None,
-        "answer_by": answer_by or (day + timedelta(days=DAYS)).isoformat(),
-        "reason": reason,
-        "asked_by": officer.signs(own, day),
-    }
-    re = [open_ones[0].first] if open_ones else []
-    doc_id = say(
-        tx, own, INQUIRY, [to], body, officer, verb="inquire", subject=number, now=now, re=re
-    )
-    return Sent(number, doc_id, to)
+        return Sent(number, doc_id, asked)
+
+    return own.ledger.write(write)
 
 
 def _whom(tx: Transaction, own: OwnAuthority, number: str, peer: str | None) -> str:

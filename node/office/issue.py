@@ -21,7 +21,6 @@ from node.errors import Finding, RefusedError, RefusedShipmentsError, finding
 from node.ids import Authority
 from node.ledger import acts, drafts
 from node.ledger.database import Transaction
-from node.office.act import circumstances
 from node.office.officer import Officer, day_of
 from node.schema.validation import check
 
@@ -75,15 +74,6 @@ def issue(own: OwnAuthority, shipments: Sequence[Any], officer: Officer) -> list
     prepared = _prepare(own, shipments, _named(own, officer, context), context)
     own.fault("issue.commit")
     return own.ledger.write(lambda tx: _record(tx, own, prepared, context, officer))
-
-
-def issue_within(
-    tx: Transaction, own: OwnAuthority, shipments: Sequence[Any], officer: Officer
-) -> list[Issued]:
-    """`issue`, as a part of a transaction that does more."""
-    context = circumstances(own, tx, own.clock.now())
-    prepared = _prepare(own, shipments, _named(own, officer, context), context)
-    return _record(tx, own, prepared, context, officer)
 
 
 Record = Callable[[Transaction, Mapping[str, Any], Mapping[str, Any], int], str]

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from node.authority import OwnAuthority
 from node.ledger import certificates, inquiries
 from node.ledger.database import Transaction
-from node.office.inquire import Sent, ask_within
+from node.office.inquire import Sent, ask
 from node.office.officer import Officer, day_of
 
 
@@ -28,7 +28,7 @@ def remind(own: OwnAuthority, numbers: Iterable[str], officer: Officer) -> list[
             held = certificates.by_number(tx, number)
             if held is None or held.peer not in own.book.settings:
                 continue
-            sent.append(ask_within(tx, own, number, officer, asks="arrival", again=True))
+            sent.append(ask(own, number, officer, asks="arrival", again=True))
         return sent
 
     return own.ledger.write(write)

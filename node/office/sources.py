@@ -7,12 +7,11 @@ from node.authority import OwnAuthority
 from node.errors import Finding, NotFoundError, finding
 from node.ledger import certificates, sources
 from node.ledger.database import Transaction
-from node.office.goods import from_abroad, unattached, unattached_within
+from node.office.goods import from_abroad, unattached
 from node.office.officer import Officer
 
 
 def admit_paper(
-    tx: Transaction,
     own: OwnAuthority,
     number: str,
     officer: Officer,
@@ -28,7 +27,6 @@ def admit_paper(
     A re-export may name it as its source from then on. Returns the record's doc id.
 
     Args:
-        tx: The transaction.
         own: The importing authority.
         number: As the paper says.
         officer: Who records it.
@@ -60,7 +58,7 @@ def admit_paper(
         "from": issuer, "carats": carats, "received_on": received_on, "issued_on": issued_on,
         "value_usd": value_usd,
     }  # fmt: skip
-    return unattached_within(tx, own, "admission", number, officer, details, refuse_if)
+    return unattached(own, "admission", number, officer, details, refuse_if)
 
 
 def adjust(
