@@ -13,7 +13,6 @@ import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,14 +32,12 @@ from node.ledger.checkpoints import CheckpointKeeper
 from node.ledger.copy import copy
 from node.ledger.database import Ledger
 from node.peering import keys_of_all_times
+from node.progress import Progress
 
 _ABOUT, _DATABASE, _KEYS = "backup.json", "node.db", "keys/"
 _FORMAT = "kpnode-backup/1"
 _MAX_ABOUT_BYTES = 64 * 1024
 _MAX_KEY_SETS = 1001
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it, and how much in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +218,8 @@ def restore(
 def _verify(
     ledger: Ledger, keeper: CheckpointKeeper, ring: dict[Authority, KeySet], progress: Progress
 ) -> Audit:
-    note = partial(progress, "verifying")
     with closing(Crew()) as crew:
-        found = ledger.read(lambda tx: audit(tx, keeper, ring, crew, note))
+        found = ledger.read(lambda tx: audit(tx, keeper, ring, crew, progress))
     if not found.ok:
         told = "; ".join(found.problems[:3])
         raise ConfigError(

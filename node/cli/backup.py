@@ -1,11 +1,10 @@
 """`kpnode backup` and `kpnode restore`."""
 
-import sys
 from pathlib import Path
 
 import click
 
-from node.cli.output import Output, command
+from node.cli.output import Output, command, progress
 
 
 @command()
@@ -20,8 +19,7 @@ def backup(output: Output, file: str) -> None:
     from node.wiring import open_node
 
     with open_node(output.home, signing=False) as own:
-        about = archive.make(own, Path(file), _progress)
-    _end_progress()
+        about = archive.make(own, Path(file), progress)
     told = f"{file}\n{about.size} entries, verified; root {about.root}"
     output.result({"file": file, **about.as_json()}, told)
     output.note("Private keys are not in it; keep keys/private apart.")
@@ -50,9 +48,8 @@ def restore(output: Output, file: str) -> None:
         lambda ledger: checkpoint_keeper(config.node, keys, {}, ledger),
         keys,
         now.strftime("%Y%m%dT%H%M%SZ"),
-        _progress,
+        progress,
     )
-    _end_progress()
     result = {
         **about.as_json(),
         "home": str(config.home),
@@ -63,13 +60,3 @@ def restore(output: Output, file: str) -> None:
     if not any(config.node.private_keys.glob("*.pem")):
         output.note(f"Bring the private keys back to {config.node.private_keys} (0600).")
     output.note("Start the node: it asks its peers what they hold before it signs anything.")
-
-
-def _progress(what: str, done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        click.echo(f"\r{what} {100 * done // max(total, 1)} %  ", nl=False, err=True)
-
-
-def _end_progress() -> None:
-    if sys.stderr.isatty():
-        click.echo("\r", nl=False, err=True)

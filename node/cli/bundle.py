@@ -104,18 +104,7 @@ def import_(output: Output, file: str, receipt: str | None) -> None:
 
 
 def _tell(output: Output, done: Any, path: Path) -> None:
-    outcomes = [result["outcome"] for result in done.results]
-    result = {
-        "kind": done.kind,
-        "from": done.peer,
-        "documents": len(outcomes),
-        **{name: outcomes.count(name) for name in ("accepted", "duplicate", "rejected")},
-        "results": done.results,
-        "receipt": str(path) if done.answer is not None else None,
-        "problem": {"code": done.problem.code, "detail": str(done.problem)}
-        if done.problem
-        else None,
-    }
+    result = {**done.as_json(), "receipt": str(path) if done.answer is not None else None}
     lines = [
         f"statement of {done.peer}: the stream goes on at the place it holds; export again"
         if done.kind == "statement"

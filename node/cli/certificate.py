@@ -21,6 +21,9 @@ def certificate() -> None:
 @click.option(
     "--party", metavar="TEXT", help="Only where exporter or importer has this in its name."
 )
+@click.option(
+    "--seal", metavar="NUMBER", help="Only what this seal is on, also of a return or laboratory."
+)
 @click.option("--after", default="", help="Continue after this number.")
 @click.option("--limit", type=click.IntRange(1, 10000), default=1000, show_default=True)
 def list_(
@@ -29,6 +32,7 @@ def list_(
     peer: str | None,
     state: str | None,
     party: str | None,
+    seal: str | None,
     after: str,
     limit: int,
 ) -> None:
@@ -38,7 +42,7 @@ def list_(
 
     with open_node(output.home, signing=False) as own:
         found = listed(
-            own, side=side, peer=peer, state=state, party=party, after=after, limit=limit
+            own, side=side, peer=peer, state=state, party=party, seal=seal, after=after, limit=limit
         )
     columns = {
         "number": "NUMBER", "state": "STATE", "side": "SIDE", "peer": "PEER",
@@ -46,7 +50,7 @@ def list_(
         "attention": "ATTENTION",
     }  # fmt: skip
     empty = "No certificates. Issue some (kpnode issue FILE), or wait for a peer's."
-    if side or peer or state or party or after:
+    if side or peer or state or party or seal or after:
         empty = "No certificates like that."
     page(output, found, columns, empty)
 

@@ -2,7 +2,7 @@
 
 import click
 
-from node.cli.output import Output, command, finishing, read_file
+from node.cli.output import Output, command, finishing, progress, read_file
 
 
 @command()
@@ -23,7 +23,7 @@ def issue(output: Output, file: str, office: str | None, officer: str | None) ->
     shipments = read_shipments(read_file(file, MAX_INPUT_BYTES))
     with finishing():
         with open_node(output.home) as own:
-            issued = act(own, shipments, Officer(office, officer))
+            issued = act(own, shipments, Officer(office, officer), progress)
         items = [{"number": i.number, "doc_id": i.doc_id, "to": i.to} for i in issued]
         columns = {"number": "NUMBER", "to": "TO", "doc_id": "DOCUMENT"}
         output.rows({"issued": items}, items, columns, "Nothing to issue.")

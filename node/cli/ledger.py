@@ -1,12 +1,10 @@
 """`kpnode ledger`: the log."""
 
 import sys
-from typing import Any
 
 import click
 
-from node.cli.output import REFUSED, Output, command
-from node.clock import iso
+from node.cli.output import REFUSED, Output, command, progress
 
 
 @click.group()
@@ -21,28 +19,16 @@ def ledger() -> None:
 @click.option("--limit", type=click.IntRange(1, 10000), default=1000, show_default=True)
 def list_(output: Output, after: int, limit: int) -> None:
     """List entries, oldest first."""
-    from node.domain.kinds import KINDS
-    from node.ledger import entries
+    from node.watch.log import listed
     from node.wiring import open_node
 
     with open_node(output.home, signing=False) as own:
-        found = own.ledger.read(lambda tx: entries.listed(tx, after + 1, limit))
-    items = [
-        {
-            "index": e.index,
-            "kind": KINDS[e.typ].name if e.typ in KINDS else e.typ,
-            "iss": e.iss,
-            "doc_id": e.doc_id,
-            "recorded_at": iso(e.recorded_at),
-        }
-        for e in found
-    ]
+        found = listed(own, after, limit)
     columns = {
         "index": "INDEX", "kind": "KIND", "iss": "SIGNED BY", "doc_id": "DOCUMENT",
         "recorded_at": "RECORDED",
     }  # fmt: skip
-    more = str(found[-1].index) if len(found) == limit else None
-    output.rows({"items": items, "next": more}, items, columns, "The log is empty.")
+    output.rows(found, found["items"], columns, "The log is empty.")
 
 
 @command()
@@ -61,37 +47,21 @@ def checkpoint(output: Output) -> None:
 @command()
 def verify(output: Output) -> None:
     """Verify every document, signature, tree node, checkpoint and stream of the ledger."""
-    from node.ledger.audit import audit
-    from node.peering import keys_of_all_times
+    from node.watch.log import verified
     from node.wiring import open_node
 
-    def progress(done: int, size: int) -> None:
-        if sys.stderr.isatty():
-            click.echo(f"\r{done} of {size}", nl=False, err=True)
-
     with open_node(output.home, signing=False) as own:
-        ring = own.ledger.read(lambda tx: keys_of_all_times(tx, own.config))
-        ring[own.name] = own.keys
-        found = own.ledger.read(lambda tx: audit(tx, own.checkpoints, ring, own.crew, progress))
-        behind = _behind(own)
-    problems = [*found.problems, *behind]
-    result = {
-        "ok": not problems,
-        "size": found.size,
-        "root": _b64(found.root),
-        "signatures": found.signatures,
-        "without_key": found.without_key,
-        "erased": found.erased,
-        "problems": problems,
-    }
-    summary = f"{found.size} entries, {found.signatures} signatures, root {result['root']}"
-    text = "\n".join([*problems, f"NOT GOOD: {summary}"]) if problems else f"good: {summary}"
-    if found.without_key:
-        text += f"\n{found.without_key} documents of authorities without a pinned key not judged"
-    if found.erased:
-        text += f"\n{found.erased} documents erased; their entries stand"
-    output.result(result, text)
-    if problems:
+        found = verified(own, progress)
+    summary = f"{found['size']} entries, {found['signatures']} signatures, root {found['root']}"
+    text = f"good: {summary}"
+    if not found["ok"]:
+        text = "\n".join([*found["problems"], f"NOT GOOD: {summary}"])
+    if found["without_key"]:
+        text += f"\n{found['without_key']} documents of authorities without a pinned key not judged"
+    if found["erased"]:
+        text += f"\n{found['erased']} documents erased; their entries stand"
+    output.result(found, text)
+    if not found["ok"]:
         sys.exit(REFUSED)
 
 
@@ -134,16 +104,6 @@ def resume(
         else f"{done.origin} goes on"
     )
     output.result(result, text)
-
-
-def _behind(own: Any) -> list[str]:
-    from node.errors import LogBehindError
-
-    try:
-        own.ledger.read(own.checkpoints.guard)
-    except LogBehindError as error:
-        return [str(error)]
-    return []
 
 
 def _b64(raw: bytes) -> str:

@@ -207,6 +207,13 @@ def month(name: str, text: str) -> "date":
         raise click.UsageError(f"{name}: expected YYYY-MM, got {text!r}") from None
 
 
+def progress(what: str, done: int, total: int) -> None:
+    """Long work on a terminal: what is being done and how much of it, in a line that goes away."""
+    if sys.stderr.isatty():
+        told = f"{what} {100 * done // total} %" if done < total else ""
+        click.echo(f"\r{told:30}\r", nl=False, err=True)
+
+
 def read_file(path: str, limit: int) -> bytes:
     """A file, or standard input for ``-``; never more than `limit` + 1 bytes.
 

@@ -74,27 +74,14 @@ def add(
 @command(name="list")
 def list_(output: Output) -> None:
     """List the peers."""
-    from node.ledger import peers
+    from node.watch.peers import listed
     from node.wiring import open_node
 
     with open_node(output.home, signing=False) as own:
-        states = own.ledger.read(
-            lambda tx: {p.authority: peers.state(tx, p.authority) for p in own.config.peers}
-        )
-        items = [
-            {
-                "authority": settings.authority,
-                "name": settings.name,
-                "url": settings.url or None,
-                "mode": settings.mode,
-                "fingerprint": state.fingerprint if state else None,
-            }
-            for settings in own.config.peers
-            for state in [states[settings.authority]]
-        ]
+        found = listed(own)
     columns = {"authority": "AUTHORITY", "mode": "MODE", "url": "URL", "fingerprint": "FINGERPRINT"}
     empty = "No peers yet. Add one: kpnode peer add AUTHORITY --url URL --jwks FILE"
-    output.rows({"items": items, "next": None}, items, columns, empty)
+    output.rows(found, found["items"], columns, empty)
 
 
 SHOWN_ATTEMPTS = 10
@@ -112,46 +99,26 @@ def _attempt(one: Any) -> str:
 @click.argument("authority")
 def show(output: Output, authority: str) -> None:
     """Show one peer: keys, streams, attempts, quarantine, incidents."""
-    from node.ledger import peers, streams, witness
     from node.watch.peers import STATES
     from node.watch.peers import peer as read
     from node.wiring import open_node
 
     with open_node(output.home, signing=False) as own:
         row = read(own, authority)
-        settings = own.config.peer(authority)
-        assert settings is not None
-        state, kept, held = own.ledger.read(
-            lambda tx: (
-                peers.state(tx, authority),
-                streams.quarantined(tx, authority),
-                witness.held(tx, authority),
-            )
-        )
-        keys = own.book.ring.get(settings.authority)
-    result = {
-        **row,
-        "url": settings.url or None,
-        "fingerprint": state.fingerprint if state else None,
-        "keys": [dict(key.jwk) for key in keys.keys.values()] if keys else [],
-        "witnessed": {"size": held.size, "note": held.note} if held else None,
-        "quarantined": [
-            {"position": q.position, "doc_id": q.doc_id, "errors": q.errors} for q in kept
-        ],
-    }
+    held = row["witnessed"]["size"] if row["witnessed"] else 0
     lines = [
-        f"{settings.authority}  {settings.name}",
+        f"{authority}  {row['name']}",
         f"state        {row['state']}: {STATES[row['state']].means}",
         *(
             [f"to do        {STATES[row['state']].do.replace('PEER', authority)}"]
             if row["state"] != "in sync"
             else []
         ),
-        f"address      {settings.url or 'none'} ({settings.mode})",
-        f"fingerprint  {result['fingerprint']}",
+        f"address      {row['url'] or 'none'} ({row['mode']})",
+        f"fingerprint  {row['fingerprint']}",
         f"sent         {row['out']['acknowledged']} of {row['out']['position']} acknowledged",
         f"received     {row['in']['have']} of {row['in']['known']}",
-        f"witnessed    {f'{held.size} entries of its log' if held else 'nothing of its log yet'}",
+        f"witnessed    {f'{held} entries of its log' if held else 'nothing of its log yet'}",
         f"last contact {row['last_contact'] or 'none'}",
         *([f"last error   {row['last_error']}"] if row["last_error"] else []),
         *(
@@ -161,21 +128,24 @@ def show(output: Output, authority: str) -> None:
         ),
         *(
             line
-            for i in result["incidents"]
+            for i in row["incidents"]
             for line in (
                 f"incident     {i['at']} {i['code']}: {i['detail']}",
                 f"             {i['means']}",
                 f"             to do: {i['mend']}",
             )
         ),
-        *(f"quarantine   {q.position} {q.doc_id} {q.errors[0]['code']}" for q in kept),
+        *(
+            f"quarantine   {q['position']} {q['document']} {q['errors'][0]['code']}"
+            for q in row["refused"]
+        ),
         *(f"attempt      {_attempt(one)}" for one in row["attempts"][:SHOWN_ATTEMPTS]),
         *(
             f"ALERT        {one['code']} since {one['since']}: {one['detail']}"
             for one in row["alerts"]
         ),
     ]
-    output.result(result, "\n".join(lines))
+    output.result(row, "\n".join(lines))
 
 
 @command()
@@ -199,9 +169,7 @@ def probe(output: Output, authority: str) -> None:
         if own.config.peer(authority) is None:
             raise NotFoundError(f"{authority} is no peer of this node; see kpnode peer list")
         steps = asyncio.run(walk(own, Authority(authority)))
-    items = [
-        {"step": s.name, "ok": s.good, "found": s.found, "mend": s.mend or None} for s in steps
-    ]
+    items = [step.as_json() for step in steps]
     rows = [{**item, "state": "ok" if item["ok"] else "FAILED"} for item in items]
     columns = {"step": "STEP", "state": "", "found": "FOUND", "mend": "MEND"}
     output.rows({"items": items, "next": None}, rows, columns)

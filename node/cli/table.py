@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from node.cli.acting import officer_options
-from node.cli.output import REFUSED, Output, command, finishing, month, read_file
+from node.cli.output import REFUSED, Output, command, finishing, month, progress, read_file
 
 
 @command(name="import")
@@ -32,7 +32,7 @@ def import_(
     raw = read_file(file, MAX_TABLE_BYTES)
     with finishing():
         with open_node(output.home) as own:
-            steps = import_table(own, raw, Officer(office, officer), apply=apply)
+            steps = import_table(own, raw, Officer(office, officer), apply=apply, progress=progress)
         items = [step.as_json() for step in steps]
         refused = sum(step.will == WILL_NOT for step in steps)
         done = apply and not refused

@@ -1,7 +1,5 @@
 """`kpnode token`: access for the authority's own systems."""
 
-from typing import Any
-
 import click
 
 from node.cli.output import Output, command
@@ -48,7 +46,7 @@ def list_(output: Output) -> None:
 
     with open_node(output.home, signing=False) as own:
         found, now_s = own.ledger.read(access.listed), own.now_s()
-    items = [_as_json(one, now_s) for one in found]
+    items = [access.as_json(one, now_s) for one in found]
     columns = {
         "id": "ID", "name": "NAME", "scopes": "SCOPES", "state": "STATE", "until": "UNTIL",
         "last_used": "LAST USED",
@@ -62,25 +60,13 @@ def list_(output: Output) -> None:
 @click.argument("token_id", metavar="ID")
 def revoke(output: Output, token_id: str) -> None:
     """Revoke token ID at once; it stays in the list."""
+    from node.ledger.access import as_json
     from node.office.access import revoke as act
     from node.wiring import open_node
 
     with open_node(output.home) as own:
         found, now_s = act(own, token_id), own.now_s()
-    output.result(_as_json(found, now_s), f"{found.id}  {found.name}  revoked")
-
-
-def _as_json(one: Any, now_s: int) -> dict[str, Any]:
-    state = "revoked" if one.revoked_at else "ended" if now_s >= one.until else "good"
-    return {
-        "id": one.id,
-        "name": one.name,
-        "scopes": sorted(one.scopes),
-        "state": state,
-        "made_at": iso(one.made_at),
-        "until": iso(one.until),
-        "last_used": iso(one.last_used) if one.last_used else None,
-    }
+    output.result(as_json(found, now_s), f"{found.id}  {found.name}  revoked")
 
 
 for sub in (make, list_, revoke):

@@ -41,6 +41,20 @@ class TakenIn:
     answer: bytes | None = None
     problem: ProblemError | None = None
 
+    def as_json(self) -> dict[str, Any]:
+        """What became of it, without what is to be carried back."""
+        outcomes = [result["outcome"] for result in self.results]
+        return {
+            "kind": self.kind,
+            "from": self.peer,
+            "documents": len(outcomes),
+            **{name: outcomes.count(name) for name in ("accepted", "duplicate", "rejected")},
+            "results": self.results,
+            "problem": {"code": self.problem.code, "detail": str(self.problem)}
+            if self.problem
+            else None,
+        }
+
 
 def make(own: OwnAuthority, peer: Authority, proof_from: int | None = None) -> Outgoing:
     """The bundle of what waits for a peer, as much as a bundle holds; a heartbeat if nothing does.

@@ -43,6 +43,10 @@ class Step:
     found: str
     mend: str = ""
 
+    def as_json(self) -> dict[str, Any]:
+        """All members; ``mend`` is None where there is nothing to do."""
+        return {"step": self.name, "ok": self.good, "found": self.found, "mend": self.mend or None}
+
 
 async def probe(own: OwnAuthority, peer: Authority) -> list[Step]:
     """Go the whole way to a peer, up to the first step that makes the next one impossible.

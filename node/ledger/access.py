@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from node.clock import iso
 from node.ledger.database import Transaction
 
 KEPT_S = 72 * 3600
@@ -29,6 +30,20 @@ class Token:
     until: int
     revoked_at: int | None
     last_used: int | None
+
+
+def as_json(one: Token, now_s: int) -> dict[str, Any]:
+    """A token as it is shown: ``good``, ``ended`` or ``revoked``; never its secret or digest."""
+    state = "revoked" if one.revoked_at else "ended" if now_s >= one.until else "good"
+    return {
+        "id": one.id,
+        "name": one.name,
+        "scopes": sorted(one.scopes),
+        "state": state,
+        "made_at": iso(one.made_at),
+        "until": iso(one.until),
+        "last_used": iso(one.last_used) if one.last_used else None,
+    }
 
 
 _SELECT = (

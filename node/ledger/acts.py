@@ -66,7 +66,7 @@ _acting: ContextVar[str | None] = ContextVar("acting", default=None)
 
 @contextmanager
 def on_account_of(account: str) -> Iterator[None]:
-    """Acts noted within, on this thread, are on this account."""
+    """Acts noted within are on this account."""
     before = _acting.set(account)
     try:
         yield

@@ -20,6 +20,7 @@ from node.ledger.entries import Entry
 from node.log import tree
 from node.log.chain import START, Place
 from node.log.note import Checkpoint, NoteError
+from node.progress import EVERY, Progress, untold
 
 MAX_PROBLEMS = 100
 
@@ -28,9 +29,6 @@ LOT = 64
 
 LOTS_AHEAD = 32
 """So many may wait, so that memory stays flat."""
-
-Progress = Callable[[int, int], None]
-"""Called with entries done and entries in all."""
 
 
 @dataclass(slots=True)
@@ -60,7 +58,7 @@ def audit(
     keeper: CheckpointKeeper,
     ring: KeyRing,
     crew: Crew,
-    progress: Progress | None = None,
+    progress: Progress = untold,
 ) -> Audit:
     """Verify the whole ledger on one consistent view of it.
 
@@ -93,9 +91,10 @@ def audit(
                 result.wrong(f"node {level}/{index} of the tree is missing or changed")
         if edge.size in checkpoints:
             _check_checkpoint(result, keeper, checkpoints, edge.size, edge.root())
-        if progress is not None and expected % 500 == 0:
-            progress(expected, size)
+        if expected % EVERY == 0:
+            progress("verifying", expected, size)
     documents.finish()
+    progress("verifying", size, size)
     result.size, result.root = edge.size, edge.root()
     for beyond in sorted(size_ for size_ in checkpoints if size_ > result.size):
         result.wrong(f"checkpoint of size {beyond} is beyond the log's {result.size} entries")

@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -71,6 +72,7 @@ class Ledger:
         self._busy_timeout_s = busy_timeout_s
         self._writer = ThreadPoolExecutor(1, "ledger-writer")
         self._readers = ThreadPoolExecutor(READERS, "ledger-reader")
+        self._long_reader = ThreadPoolExecutor(1, "ledger-long-reader")
         self._waiting: SimpleQueue[_Asked] = SimpleQueue()
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
@@ -93,19 +95,25 @@ class Ledger:
         """
         if (outer := getattr(self._local, "writing", None)) is not None:
             return _within(outer, act)
-        asked = _Asked(act, Future())
+        context = copy_context()  # who acts, goes with it
+        asked = _Asked(lambda tx: context.run(act, tx), Future())
         self._waiting.put(asked)
         self._writer.submit(self._write_waiting)
         result: T = asked.done.result()
         return result
 
-    def read(self, query: Callable[[Transaction], T]) -> T:
+    def read(self, query: Callable[[Transaction], T], *, long: bool = False) -> T:
         """Run `query` on one consistent view of the database.
+
+        Args:
+            query: What to read.
+            long: Whether it may take minutes; such wait for each other, and nobody waits for them.
 
         Raises:
             LedgerUnavailableError: The database cannot be read.
         """
-        return self._readers.submit(self._run, query, "BEGIN").result()
+        readers = self._long_reader if long else self._readers
+        return readers.submit(self._run, query, "BEGIN").result()
 
     def version(self) -> int:
         """A number that changes when another process has written (``PRAGMA data_version``)."""
@@ -115,6 +123,7 @@ class Ledger:
         """Wait for what runs, then close every connection."""
         self._writer.shutdown()
         self._readers.shutdown()
+        self._long_reader.shutdown()
         for connection in self._open:
             connection.close()
 

@@ -12,7 +12,7 @@ from node.domain import states
 from node.domain.kinds import ALERT, ANSWER, CERTIFICATE, INQUIRY, PROFILE, RECORD
 from node.domain.states import EXPORTER, IMPORTER
 from node.ids import participant_of
-from node.ledger import drafts, inquiries, papers, parties, profiles, register, sources
+from node.ledger import drafts, inquiries, papers, parties, profiles, register, seals, sources
 from node.ledger.certificates import ENTRY_OF, PRESENTED
 from node.ledger.database import Transaction
 
@@ -67,6 +67,7 @@ def _enter_certificates(tx: Transaction, logged: list[Logged], own: str) -> None
         "exporter, importer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         rows,
     )
+    seals.enter(tx, [(one.entry, one.claims["body"]) for one in logged])
 
 
 def _enter(tx: Transaction, logged: Logged, own: str) -> None:
@@ -78,7 +79,9 @@ def _enter(tx: Transaction, logged: Logged, own: str) -> None:
         if not (sources.enter(tx, doc_id, body) or drafts.enter(tx, doc_id, body)):
             papers.enter(tx, doc_id, body)
     elif claims.get("re"):
-        _apply(tx, claims["re"][0], states.event_of(kind, claims["body"]), doc_id, entry)
+        event = states.event_of(kind, claims["body"])
+        certificate = _apply(tx, claims["re"][0], event, doc_id, entry)
+        seals.enter(tx, [(certificate, claims["body"])])
         if "alerts" in claims["body"]:
             register.look_at(tx, claims["re"][0], entry)
 
@@ -94,13 +97,14 @@ _OF_THEIR_OWN = {
 
 def forget(tx: Transaction) -> None:
     """Before the log is folded again."""
-    for table in ("life", "certificates", "parties"):
+    for table in ("life", "certificates", "parties", "seals"):
         tx.execute(f"DELETE FROM {table}")
     for model in (sources, inquiries, register, profiles):
         model.forget(tx)
 
 
-def _apply(tx: Transaction, certificate: str, event: str, doc_id: str, index: int) -> None:
+def _apply(tx: Transaction, certificate: str, event: str, doc_id: str, index: int) -> int:
+    """Move a certificate on; returns its entry."""
     row = tx.execute(
         f"SELECT entry, side, state FROM certificates WHERE entry = {ENTRY_OF.format('?')}",
         (certificate,),
@@ -114,3 +118,5 @@ def _apply(tx: Transaction, certificate: str, event: str, doc_id: str, index: in
         "INSERT INTO life (certificate, idx, event, doc_id, state) VALUES (?, ?, ?, ?, ?)",
         (certificate, index, event, doc_id, change.target or ""),
     )
+    entry: int = row["entry"]
+    return entry

@@ -336,6 +336,28 @@ def _webhooks(db: Database) -> None:
     )
 
 
+@migrations(name="0008-seals")
+def _seals(db: Database) -> None:
+    _run(
+        db,
+        """
+        CREATE TABLE seals (
+          seal TEXT NOT NULL, entry INTEGER NOT NULL, PRIMARY KEY (seal, entry)) STRICT, WITHOUT ROWID
+        """,
+    )
+    held = db.conn.execute(
+        "SELECT c.entry, d.jws FROM certificates c JOIN documents d ON d.idx = c.entry UNION ALL "
+        "SELECT c.entry, d.jws FROM life l JOIN documents d USING (idx) "
+        "JOIN documents o ON o.doc_id = l.certificate JOIN certificates c ON c.entry = o.idx"
+    )
+    for entry, jws in held:
+        body = json.loads(base64url.decode(bytes(jws).split(b".")[1]))["body"]
+        db.conn.executemany(
+            "INSERT OR IGNORE INTO seals VALUES (?, ?)",
+            [(container["seal"], entry) for container in body.get("containers", ())],
+        )
+
+
 def _run(db: Database, statements: str) -> None:
     # One by one: executescript would commit the migration's transaction first.
     for statement in statements.split(";"):

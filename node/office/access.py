@@ -20,7 +20,7 @@ SCOPES = {
     "read": "see everything that is held",
     "issue": "what an exporting authority does",
     "confirm": "what an importing authority does",
-    "operate": "what an operator does: pause and resume peers, webhooks",
+    "operate": "what an operator does: peers, files, the log, tokens, webhooks",
 }
 """What a token may do, by the word that is asked for."""
 

@@ -1,5 +1,7 @@
 """Pin a further authority: its key set, its fingerprint, its table in `peers.toml`."""
 
+from pathlib import Path
+
 from node import config as settings
 from node import durable_file
 from node.authority import OwnAuthority
@@ -60,15 +62,21 @@ def add_peer(
     table = settings.peer_table(
         authority, name or reference().name_of(authority), url, file_name, mode
     )
-    path = home / settings.PEERS_FILE
-    text = path.read_text("utf-8") + table
-    settings.parse(text.encode(), home, check)  # before anything is written
+    path, target = home / settings.PEERS_FILE, home / file_name
+    _with_it(path, table)  # before anything is written
     own.ledger.write(lambda tx: _pin(tx, own, keys))
-    target = home / file_name
     target.parent.mkdir(exist_ok=True)
     durable_file.write(target, dumps(keys.as_json()) + b"\n", mode=0o644)
-    durable_file.write(path, text.encode(), mode=0o644)
+    # In a transaction, so that two who add peers at once do so one after the other.
+    own.ledger.write(lambda _: durable_file.write(path, _with_it(path, table), mode=0o644))
     return keys
+
+
+def _with_it(path: Path, table: str) -> bytes:
+    """The peers' file with one more table, if that is good."""
+    raw = path.read_bytes() + table.encode()
+    settings.parse(raw, path.parent, check)
+    return raw
 
 
 def _pin(tx: Transaction, own: OwnAuthority, keys: KeySet) -> None:

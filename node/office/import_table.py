@@ -16,6 +16,7 @@ from node.office import table
 from node.office.issue import issue
 from node.office.officer import Officer
 from node.office.sources import admit_paper
+from node.progress import Progress, through, untold
 
 ISSUE, ADMIT, HERE, REFUSED = "issue", "record as admitted on paper", "here already", "refused"
 
@@ -50,7 +51,9 @@ class _UndoneError(Exception):
         self.steps = steps
 
 
-def import_table(own: OwnAuthority, raw: bytes, officer: Officer, *, apply: bool) -> list[Step]:
+def import_table(
+    own: OwnAuthority, raw: bytes, officer: Officer, *, apply: bool, progress: Progress = untold
+) -> list[Step]:
     """Plan what a table means, and do it: all of it, or nothing where anything is refused.
 
     Args:
@@ -58,6 +61,7 @@ def import_table(own: OwnAuthority, raw: bytes, officer: Officer, *, apply: bool
         raw: The file.
         officer: In whose name.
         apply: Whether to do it; else it is only tried.
+        progress: Told while certificates are ``importing``.
 
     Returns:
         One step a certificate; where any is refused, nothing was recorded.
@@ -69,7 +73,7 @@ def import_table(own: OwnAuthority, raw: bytes, officer: Officer, *, apply: bool
     found = table.read(raw)
 
     def write(tx: Transaction) -> list[Step]:
-        steps = [_step(tx, own, rows, officer) for rows in found]
+        steps = [_step(tx, own, rows, officer) for rows in through(found, "importing", progress)]
         if not apply or any(step.will == REFUSED for step in steps):
             raise _UndoneError(steps)
         return steps

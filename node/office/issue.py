@@ -22,6 +22,7 @@ from node.ids import Authority
 from node.ledger import acts, drafts
 from node.ledger.database import Transaction
 from node.office.officer import Officer, day_of
+from node.progress import Progress, through, untold
 from node.schema.validation import check
 
 T = TypeVar("T")
@@ -55,13 +56,16 @@ def read_shipments(raw: bytes) -> list[Any]:
     return parsed if isinstance(parsed, list) else [parsed]
 
 
-def issue(own: OwnAuthority, shipments: Sequence[Any], officer: Officer) -> list[Issued]:
+def issue(
+    own: OwnAuthority, shipments: Sequence[Any], officer: Officer, progress: Progress = untold
+) -> list[Issued]:
     """Issue a certificate for each shipment, in one transaction.
 
     Args:
         own: The issuing authority.
         shipments: As in ``schemas/shipment.v1.json``, unchecked.
         officer: Who issues.
+        progress: Told while shipments are ``checking`` and then ``signing``.
 
     Returns:
         One a shipment, in order, durable and queued for their addressees.
@@ -71,9 +75,9 @@ def issue(own: OwnAuthority, shipments: Sequence[Any], officer: Officer) -> list
         LogBehindError: Nothing may be signed.
     """
     context = _circumstances(own)
-    prepared = _prepare(own, shipments, _named(own, officer, context), context)
+    prepared = _prepare(own, shipments, _named(own, officer, context), context, progress)
     own.fault("issue.commit")
-    return own.ledger.write(lambda tx: _record(tx, own, prepared, context, officer))
+    return own.ledger.write(lambda tx: _record(tx, own, prepared, context, officer, progress))
 
 
 Record = Callable[[Transaction, Mapping[str, Any], Mapping[str, Any], int], str]
@@ -90,7 +94,7 @@ def reserve(
     """
     context = _circumstances(own)
     named = _named(own, officer, context)
-    prepared = _prepare(own, shipments, named, context)
+    prepared = _prepare(own, shipments, named, context, untold)
 
     def write(tx: Transaction) -> list[str]:
         def unreserved(item: _Prepared) -> list[Finding]:
@@ -103,7 +107,7 @@ def reserve(
         def act(run: Sequence[_Prepared]) -> list[str]:
             return [record(tx, item.shipment, named.validated_by, named.iat) for item in run]
 
-        return _each(tx, own, prepared, context, unreserved, act)
+        return _each(tx, own, prepared, context, unreserved, act, untold)
 
     return own.ledger.write(write)
 
@@ -140,10 +144,14 @@ class _Prepared:
 
 
 def _prepare(
-    own: OwnAuthority, shipments: Sequence[Any], named: _Named, context: Context
+    own: OwnAuthority,
+    shipments: Sequence[Any],
+    named: _Named,
+    context: Context,
+    progress: Progress,
 ) -> list[_Prepared]:
     prepared, refusals = [], []
-    for index, shipment in enumerate(shipments):
+    for index, shipment in enumerate(through(shipments, "checking", progress)):
         try:
             prepared.append(_prepare_one(own, shipment, named, context))
         except RefusedError as refusal:
@@ -231,11 +239,13 @@ def _record(
     prepared: Sequence[_Prepared],
     context: Context,
     officer: Officer,
+    progress: Progress,
 ) -> list[Issued]:
     return _each(
         tx, own, prepared, context,
         lambda item: _of_draft(tx, own, item, officer),
         lambda run: _sign(tx, own, run, officer),
+        progress,
     )  # fmt: skip
 
 
@@ -246,6 +256,7 @@ def _each(
     context: Context,
     check: Callable[[_Prepared], list[Finding]],
     act: Callable[[Sequence[_Prepared]], list[T]],
+    progress: Progress,
 ) -> list[T]:
     """Do something to all shipments if the ledger allows each; all or nothing."""
     own.checkpoints.guard(tx)
@@ -262,6 +273,7 @@ def _each(
                 refusals.append(_placed(findings, index, item.draft.body))
         if not refusals:
             done += act(run)
+            progress("signing", len(done), len(prepared))
     if refusals:
         raise RefusedShipmentsError(refusals)
     return done

@@ -32,7 +32,7 @@ def listed(
         peer: Only with this authority.
         state: Only in this family of states.
         party: Only those whose exporter's or importer's name has this in it, in any case.
-        seal: Only those with a container of this seal.
+        seal: Only those that this seal is named on, or on a document about them.
         after: Only beyond this number.
         limit: At most so many.
     """

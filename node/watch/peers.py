@@ -80,10 +80,18 @@ def peer(own: OwnAuthority, authority: str) -> dict[str, Any]:
     if settings is None:
         raise NotFoundError(f"{authority} is no peer of this node; see kpnode peer list")
 
+    keys = own.book.ring.get(settings.authority)
+
     def query(tx: Transaction) -> dict[str, Any]:
-        row = _peer(tx, own, settings)
+        row, state, held = (
+            _peer(tx, own, settings), peers.state(tx, authority), witness.held(tx, authority)
+        )  # fmt: skip
         return {
             **row,
+            "url": settings.url or None,
+            "fingerprint": state.fingerprint if state else None,
+            "keys": [dict(key.jwk) for key in keys.keys.values()] if keys else [],
+            "witnessed": {"size": held.size, "note": held.note} if held else None,
             "incidents": [
                 {**_incident(one), "means": INCIDENTS[one.code].means,
                  "mend": INCIDENTS[one.code].mend.replace("PEER", authority),
@@ -100,6 +108,25 @@ def peer(own: OwnAuthority, authority: str) -> dict[str, Any]:
         }  # fmt: skip
 
     return own.ledger.read(query)
+
+
+def listed(own: OwnAuthority) -> dict[str, Any]:
+    """The peers as `peers.toml` names them, each with the fingerprint that is pinned."""
+    states = own.ledger.read(
+        lambda tx: {p.authority: peers.state(tx, p.authority) for p in own.config.peers}
+    )
+    items = [
+        {
+            "authority": settings.authority,
+            "name": settings.name,
+            "url": settings.url or None,
+            "mode": settings.mode,
+            "fingerprint": state.fingerprint if state else None,
+        }
+        for settings in own.config.peers
+        for state in [states[settings.authority]]
+    ]
+    return {"items": items, "next": None}
 
 
 def stopped(own: OwnAuthority) -> str | None:

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
@@ -30,23 +31,32 @@ from node.ledger.access import Token
 from node.ledger.database import Transaction
 from node.office.access import NoAccessError, check
 from node.office.officer import Officer
+from node.progress import Progress, untold
 from node.watch import peers
-from node.web import description, operations, problems
+from node.web import description, operations, problems, progress
+from node.web.call import Answer, ApiError, Call, Handler
 from node.web.description import Operation
 from node.web.feed import stream
 from node.web.limits import Limits, is_loopback_address
-from node.web.operations import Answer, Call
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 REPLAYED = "Idempotent-Replay"
 
 
-class ApiError(Exception):
-    """A problem of the API with a status of its own; codes are stable."""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request that was admitted: its query is checked, its body is not."""
 
-    def __init__(self, status: int, code: str, detail: str, errors: Any = None) -> None:
-        super().__init__(detail)
-        self.status, self.code, self.errors = status, code, errors
+    operation: Operation
+    request: web.Request
+    query: Mapping[str, Any]
+    raw: bytes
+    token: Token | None
+
+    def digest(self) -> bytes:
+        """What the same request has again."""
+        line = f"{self.request.method} {self.request.path}\n"
+        return hashlib.sha256(line.encode() + self.raw).digest()
 
 
 def routes(
@@ -108,10 +118,16 @@ async def _handle(
     if token is not None:
         limits.count_token(token.id)
     query = operation.query(request.query)
-    if operation.id == "events" and "text/event-stream" in request.headers.get("Accept", ""):
+    streams = operation.streams and progress.wanted(request)
+    if streams and operation.id == "events":
         return await stream(own, request, query, closing)
     raw = await _body(request, operation) if operation.media else b""
-    answer, replayed = await asyncio.to_thread(_run, own, operation, request, query, raw, token)
+    asked = _Asked(operation, request, query, raw, token)
+    if streams:
+        return await progress.told(
+            request, lambda tell: _result(own, asked, _while_open(closing, tell))
+        )
+    answer, replayed = await asyncio.to_thread(_run, own, asked, _while_open(closing, untold))
     headers = {"ETag": answer.etag} if answer.etag else {}
     if replayed:
         headers[REPLAYED] = "true"
@@ -120,6 +136,29 @@ async def _handle(
     else:
         body = answer.body if isinstance(answer.body, bytes) else str(answer.body).encode()
     return web.Response(body=body, status=answer.status, content_type=answer.media, headers=headers)
+
+
+def _while_open(closing: asyncio.Event, tell: Progress) -> Progress:
+    """Progress that ends the work where the node is being stopped; nothing of it is recorded."""
+
+    def told(what: str, done: int, total: int) -> None:
+        if closing.is_set():
+            raise ProblemError("paused", "the node is being stopped", {"retry_after": 10})
+        tell(what, done, total)
+
+    return told
+
+
+def _result(own: OwnAuthority, asked: _Asked, tell: Progress) -> dict[str, Any]:
+    """What `_run` comes to, as the last event of a stream has it; raises nothing."""
+    try:
+        answer, replayed = _run(own, asked, tell)
+    except ApiError as error:
+        return {"status": error.status, "body": _body_of(error)}
+    except Exception as error:
+        told = problems.problem_of(error)
+        return {"status": problems.STATUS[told.code], "body": problems.body_of(told)}
+    return {"status": answer.status, "body": answer.body, "replayed": replayed}
 
 
 def _admit(own: OwnAuthority, operation: Operation, request: web.Request) -> Token | None:
@@ -151,30 +190,23 @@ def _is_local(request: web.Request) -> bool:
     return not forwarded and is_loopback_address(request.remote or "")
 
 
-def _run(
-    own: OwnAuthority,
-    operation: Operation,
-    request: web.Request,
-    query: Mapping[str, Any],
-    raw: bytes,
-    token: Token | None,
-) -> tuple[Answer, bool]:
+def _run(own: OwnAuthority, asked: _Asked, tell: Progress) -> tuple[Answer, bool]:
     """Do what is asked for; the answer, and whether it was given before.
 
     Raises:
         ApiError: Everything that is wrong with it.
     """
-    body, officer = _content(operation, raw)
-    call = Call(operation.path_values(request.match_info), query, body, officer)
+    operation, request, token = asked.operation, asked.request, asked.token
+    body, officer = _content(operation, asked.raw)
+    call = Call(operation.path_values(request.match_info), asked.query, body, officer, tell)
     handler = operations.HANDLERS[operation.id]
     try:
         if not operation.acts or token is None:
             return handler(own, call), False
-        told = operation.headers(request.headers)
-        key, match = told.get("Idempotency-Key"), told.get("If-Match")
-        answer, replayed = own.ledger.write(
-            lambda tx: _once(tx, own, handler, call, token, key, match, _digest(request, raw))
-        )
+        with acts.on_account_of(f"token {token.name} ({token.id})"):
+            if not operation.keyed:
+                return handler(own, call), False
+            answer, replayed = own.ledger.write(lambda tx: _once(tx, own, handler, call, asked))
         own.fault("api.answer")
         if not replayed and (afterwards := operations.AFTERWARDS.get(operation.id)):
             afterwards(own)
@@ -190,33 +222,23 @@ def _run(
 
 
 def _once(
-    tx: Transaction,
-    own: OwnAuthority,
-    handler: operations.Handler,
-    call: Call,
-    token: Token,
-    key: str | None,
-    match: str | None,
-    digest: bytes,
+    tx: Transaction, own: OwnAuthority, handler: Handler, call: Call, asked: _Asked
 ) -> tuple[Answer, bool]:
     """An act, with its answer on record for its key; or the answer given before."""
-    now_s = own.now_s()
+    told, token, now_s = asked.operation.headers(asked.request.headers), asked.token, own.now_s()
+    assert token is not None
+    key, match, digest = told.get("Idempotency-Key"), told.get("If-Match"), asked.digest()
     if key is not None and (given := access.answer_given(tx, token.id, key, now_s)):
         if given[0] != digest:
             raise ApiError(422, "key-reused", "this Idempotency-Key came with another request")
         return Answer(**given[1]), True
     if match is not None and match != operations.etag(tx, call.path.get("number", "")):
         raise ApiError(412, "changed", "the certificate is not as you have seen it; read it again")
-    with acts.on_account_of(f"token {token.name} ({token.id})"):
-        answer = handler(own, call)
+    answer = handler(own, call)
     if key is not None:
         kept = {"body": answer.body, "status": answer.status, "etag": answer.etag}
         access.keep_answer(tx, token.id, key, digest, kept, now_s)
     return answer, False
-
-
-def _digest(request: web.Request, raw: bytes) -> bytes:
-    return hashlib.sha256(f"{request.method} {request.path}\n".encode() + raw).digest()
 
 
 def _content(operation: Operation, raw: bytes) -> tuple[Any, Officer]:
@@ -256,18 +278,15 @@ async def _body(request: web.Request, operation: Operation) -> bytes:
 
 
 def _problem(error: ApiError) -> web.Response:
-    body = {
-        "type": f"urn:kpx:problem:{error.code}",
-        "title": error.code.replace("-", " ").capitalize(),
-        "status": error.status,
-        "code": error.code,
-        "detail": str(error),
-        **({"errors": error.errors} if error.errors else {}),
-    }
     headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
     return web.Response(
         status=error.status,
-        body=json.dumps(body, ensure_ascii=False).encode(),
+        body=json.dumps(_body_of(error), ensure_ascii=False).encode(),
         content_type=problems.MEDIA_TYPE,
         headers=headers,
     )
+
+
+def _body_of(error: ApiError) -> dict[str, Any]:
+    found = {"errors": error.errors} if error.errors else {}
+    return problems.body(error.status, error.code, str(error), found)

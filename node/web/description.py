@@ -29,6 +29,7 @@ class Operation:
         parameters: As described, by place and name.
         body: The pointer to its JSON body's schema, or ``""``.
         media: The media types of its body.
+        streams: Whether it can be answered by server-sent events.
     """
 
     id: str
@@ -39,6 +40,12 @@ class Operation:
     parameters: Mapping[tuple[str, str], Mapping[str, Any]]
     body: str
     media: tuple[str, ...]
+    streams: bool
+
+    @property
+    def keyed(self) -> bool:
+        """Whether it is done in one transaction with the answer that is kept for its key."""
+        return ("header", "Idempotency-Key") in self.parameters
 
     @property
     def acts(self) -> bool:
@@ -128,6 +135,10 @@ def _operations(described: Mapping[str, Any]) -> Iterator[Operation]:
                 parameters={(p["in"], p["name"]): p for p in map(_resolver(described), shared)},
                 body=pointer if "application/json" in content else "",
                 media=tuple(content),
+                streams=any(
+                    "text/event-stream" in answer.get("content", ())
+                    for answer in told["responses"].values()
+                ),
             )
 
 

@@ -3,31 +3,26 @@
 The same functions stand behind the command line, so the two cannot differ.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import date
 from typing import Any
 
-from node import base64url
 from node.authority import OwnAuthority
 from node.domain.states import ON_PAPER
 from node.errors import NotFoundError, RefusedShipmentsError, errors_as_json
-from node.ledger import certificates, checkpoints, drafts, entries, papers, subscribers
+from node.ledger import certificates, drafts, entries, papers
 from node.ledger.database import Transaction
-from node.log import tree
 from node.office import (
     alert,
     dispute,
     dossier,
     draft,
     goods,
-    hold_peer,
     inquire,
     profile,
     returning,
     sources,
     verify,
-    webhooks,
 )
 from node.office.attend import attend, release_all
 from node.office.confirm import confirm
@@ -36,41 +31,14 @@ from node.office.issue import issue
 from node.office.officer import Officer, day_of
 from node.office.remind import remind
 from node.office.revoke import revoke
-from node.watch import accounts, correspondence, events, journey, peers, reference, worklists
+from node.progress import through
+from node.watch import accounts, correspondence, events, journey, reference, worklists
 from node.watch import certificates as holdings
-from node.watch.system import system
+from node.web import operating
+from node.web.call import Answer, Call, Handler
 
 JOSE = "application/jose"
-TEXT, CSV, ZIP = "text/plain", "text/csv", "application/zip"
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request that was checked against the description.
-
-    Attributes:
-        path, query: Parameters by name.
-        body: The JSON of the request without office and officer; else its bytes.
-        officer: Who acts.
-    """
-
-    path: Mapping[str, str] = field(default_factory=dict)
-    query: Mapping[str, Any] = field(default_factory=dict)
-    body: Any = None
-    officer: Officer = field(default_factory=Officer)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What is answered: JSON, or a text of its own media type."""
-
-    body: Any
-    status: int = 200
-    media: str = "application/json"
-    etag: str = ""
-
-
-Handler = Callable[[OwnAuthority, Call], Answer]
+CSV, ZIP = "text/csv", "application/zip"
 
 
 def _acts() -> dict[str, Handler]:
@@ -134,11 +102,11 @@ def _issue(own: OwnAuthority, call: Call) -> Answer:
     """All or none, or each with a result of its own."""
     shipments, officer = call.body["shipments"], call.officer
     if call.body.get("mode", "all") == "all":
-        made = issue(own, shipments, officer)
+        made = issue(own, shipments, officer, call.progress)
         told = [{"number": one.number, "doc_id": one.doc_id, "to": one.to} for one in made]
         return Answer({"results": told}, 201)
     results: list[dict[str, Any]] = []
-    for at, shipment in enumerate(shipments):
+    for at, shipment in enumerate(through(shipments, "issuing", call.progress)):
         try:
             (one,) = issue(own, [shipment], officer)
             results.append({"number": one.number, "doc_id": one.doc_id, "to": one.to})
@@ -197,30 +165,6 @@ def _verify(own: OwnAuthority, call: Call) -> Answer:
 def _work_list(own: OwnAuthority, call: Call) -> Answer:
     items = worklists.read(own, call.path["list"], within_days=call.query["within"])
     return Answer({"items": items, "next": None})
-
-
-def _checkpoint(own: OwnAuthority, _: Call) -> Answer:
-    newest = own.ledger.read(checkpoints.newest)
-    return Answer(newest.note if newest else "", media=TEXT)
-
-
-def _proof(own: OwnAuthority, call: Call) -> Answer:
-    """Inclusion of a document in the newest checkpoint that was signed."""
-
-    def query(tx: Transaction) -> dict[str, Any]:
-        entry, newest = entries.by_doc_id(tx, call.query["document"]), checkpoints.newest(tx)
-        if entry is None or newest is None or entry.index >= newest.size:
-            raise NotFoundError(f"{call.query['document']} is in no checkpoint yet")
-        proof = tree.inclusion(entry.index, newest.size, entries.node_getter(tx))
-        return {
-            "document": entry.doc_id,
-            "index": entry.index,
-            "leaf": base64url.encode(entry.leaf),
-            "proof": [base64url.encode(node) for node in proof],
-            "checkpoint": newest.note,
-        }
-
-    return Answer(own.ledger.read(query))
 
 
 def _drafts(own: OwnAuthority, _: Call) -> Answer:
@@ -282,29 +226,6 @@ def _remind(own: OwnAuthority, call: Call) -> Answer:
     return Answer({"reminded": told})
 
 
-def _webhooks(own: OwnAuthority, _: Call) -> Answer:
-    found = own.ledger.read(subscribers.listed)
-    return Answer({"items": [subscribers.as_json(one) for one in found], "next": None})
-
-
-def _add_webhook(own: OwnAuthority, call: Call) -> Answer:
-    url, start = call.body["url"], call.body.get("from_start", False)
-    name, secret = webhooks.add(own, url, from_start=start)
-    return Answer({"id": name, "url": url, "secret": secret}, 201)
-
-
-def _pause(own: OwnAuthority, call: Call) -> Answer:
-    name = call.path["authority"]
-    hold_peer.pause(own, name, call.body["because"])
-    return Answer({"authority": name, "paused": True})
-
-
-def _resume(own: OwnAuthority, call: Call) -> Answer:
-    name = call.path["authority"]
-    ended = hold_peer.resume(own, name, call.body["because"])
-    return Answer({"authority": name, "paused": False, "incidents_ended": ended})
-
-
 def _month(text: str | None) -> date | None:
     return date.fromisoformat(f"{text}-01") if text and not text.startswith("0000") else None
 
@@ -317,7 +238,7 @@ def _export(own: OwnAuthority, call: Call) -> Answer:
 def _import(own: OwnAuthority, call: Call) -> Answer:
     apply = call.query["apply"]
     who = Officer(call.query.get("office"), call.query.get("officer"))
-    steps = import_table(own, call.body, who, apply=apply)
+    steps = import_table(own, call.body, who, apply=apply, progress=call.progress)
     done = apply and not any(step.will == REFUSED for step in steps)
     return Answer({"applied": done, "items": [step.as_json() for step in steps]})
 
@@ -331,6 +252,7 @@ def _dossier(own: OwnAuthority, call: Call) -> Answer:
 
 HANDLERS: dict[str, Handler] = {
     **_acts(),
+    **operating.HANDLERS,
     "issue": _issue,
     "present": _present,
     "draft": lambda own, c: Answer(
@@ -347,16 +269,6 @@ HANDLERS: dict[str, Handler] = {
     "adjust-source": _adjust,
     "publish-profile": _publish,
     "remind": _remind,
-    "list-webhooks": _webhooks,
-    "add-webhook": _add_webhook,
-    "replay-webhook": lambda own, c: Answer(
-        subscribers.as_json(webhooks.replay(own, c.path["id"], c.body["after"]))
-    ),
-    "remove-webhook": lambda own, c: Answer(
-        subscribers.as_json(webhooks.remove(own, c.path["id"]))
-    ),
-    "pause-peer": _pause,
-    "resume-peer": _resume,
     "export-table": _export,
     "import-table": _import,
     "read-dossier": _dossier,
@@ -383,15 +295,10 @@ HANDLERS: dict[str, Handler] = {
     "show-alert": lambda own, c: Answer(correspondence.alert(own, c.path["doc_id"])),
     "work": lambda own, _: Answer({"items": worklists.overview(own), "next": None}),
     "work-list": _work_list,
-    "status": lambda own, _: Answer(peers.status(own)),
-    "show-peer": lambda own, c: Answer(peers.peer(own, c.path["authority"])),
     "list-participants": lambda own, c: Answer(
         reference.participants(own, date.fromisoformat(c.query["on"]) if "on" in c.query else None)
     ),
     "list-profiles": lambda own, _: Answer(reference.announced(own)),
-    "system": lambda own, _: Answer(system(own)),
-    "checkpoint": _checkpoint,
-    "proof": _proof,
     "events": lambda own, c: Answer(events.after(own, c.query["after"], c.query["limit"])),
 }
 """By operation id; a test compares them with the description."""

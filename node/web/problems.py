@@ -4,6 +4,8 @@ import json
 import secrets
 import time
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 import structlog
 from aiohttp import web
@@ -45,25 +47,44 @@ log = structlog.get_logger()
 
 def response(problem: ProblemError) -> web.Response:
     """The answer to a problem; `retry_after` among its members becomes the header."""
-    members = dict(problem.members)
-    headers = {}
-    if "retry_after" in members:
-        headers["Retry-After"] = str(members.pop("retry_after"))
-    status = STATUS[problem.code]
-    body = {
-        "type": f"urn:kpx:problem:{problem.code}",
-        "title": problem.code.replace("-", " ").capitalize(),
+    wait = problem.members.get("retry_after")
+    return web.Response(
+        status=STATUS[problem.code],
+        body=json.dumps(body_of(problem), ensure_ascii=False).encode(),
+        content_type=MEDIA_TYPE,
+        headers={} if wait is None else {"Retry-After": str(wait)},
+    )
+
+
+def body_of(problem: ProblemError) -> dict[str, Any]:
+    """A problem's JSON."""
+    members = {name: value for name, value in problem.members.items() if name != "retry_after"}
+    return body(STATUS[problem.code], problem.code, str(problem), members)
+
+
+def body(status: int, code: str, detail: str, members: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON of RFC 9457, with further members."""
+    return {
+        "type": f"urn:kpx:problem:{code}",
+        "title": code.replace("-", " ").capitalize(),
         "status": status,
-        "code": problem.code,
-        "detail": str(problem),
+        "code": code,
+        "detail": detail,
         **members,
     }
-    return web.Response(
-        status=status,
-        body=json.dumps(body, ensure_ascii=False).encode(),
-        content_type=MEDIA_TYPE,
-        headers=headers,
-    )
+
+
+def problem_of(error: Exception) -> ProblemError:
+    """What is told of an error; the unexpected is logged, never shown."""
+    if isinstance(error, ProblemError):
+        return error
+    if isinstance(error, LedgerUnavailableError | LogBehindError):
+        # Neither is the caller's fault, nor his business in detail.
+        log.error("cannot answer", code=error.code, error=str(error))
+        members = {"retry_after": RETRY_AFTER_S[error.code]}
+        return ProblemError("paused", "this node cannot record right now", members)
+    log.error("internal error", exc_info=error)
+    return ProblemError("internal", "something went wrong here; it was logged")
 
 
 @web.middleware
@@ -98,11 +119,6 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path.startswith(PEERS_PATH):
             REFUSED[problem.code] += 1
         return response(problem)
-    except (LedgerUnavailableError, LogBehindError) as error:
-        # Neither is the caller's fault, nor his business in detail.
-        log.error("cannot answer", code=error.code, error=str(error))
-        members = {"retry_after": RETRY_AFTER_S[error.code]}
-        return response(ProblemError("paused", "this node cannot record right now", members))
     except web.HTTPMethodNotAllowed as error:
         refused = response(ProblemError("not-allowed", f"{request.method} is not allowed here"))
         refused.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
@@ -113,6 +129,5 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return response(ProblemError("bad-request", error.reason or "bad request"))
     except ConnectionError:
         raise  # the other side went away; there is nobody to answer
-    except Exception:
-        log.exception("internal error", method=request.method, path=request.path)
-        return response(ProblemError("internal", "something went wrong here; it was logged"))
+    except Exception as error:
+        return response(problem_of(error))
