@@ -11,12 +11,18 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+Progress = Callable[[str, int, int], None]
+"""Called now and then with what is being done, the steps done and the steps in all."""
+
 TIMEOUT_S = 30.0
+"""Without a word from the node."""
+
+STREAM = "text/event-stream"
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 
@@ -109,26 +115,31 @@ class Client:
     def __exit__(self, *_: object) -> None:
         pass  # each call has a connection of its own
 
-    def send(self, request: Request) -> Reply:
-        """One request.
+    def send(self, request: Request, progress: Progress | None = None) -> Reply:
+        """One request; the node tells `progress` how far it has come, where it can.
 
         Raises:
             ApiProblemError: The node says why not.
             OSError: It cannot be reached, or does not answer in time.
         """
-        headers = {"Authorization": f"Bearer {self._token}", **(request.headers or {})}
+        headers = {"Authorization": f"Bearer {self._token}", **_headers(request, progress)}
         asked = urllib.request.Request(  # noqa: S310 - the caller's own node
             self._url + request.path, data=request.body, headers=headers, method=request.method
         )
         try:
             with urllib.request.urlopen(asked, timeout=self._timeout_s) as answer:  # noqa: S310
+                if progress is not None and _streams(answer.headers):
+                    lines = (found for line in answer if (found := _told(line, progress)))
+                    return _last(next(lines, None))
                 return _reply(answer.headers, answer.read(MAX_ANSWER_BYTES))
         except urllib.error.HTTPError as error:
             raise _problem(error.code, error.headers, error.read(MAX_ANSWER_BYTES)) from None
 
-    def issue(self, shipments: Sequence[Mapping[str, Any]], **how: Any) -> Reply:
+    def issue(
+        self, shipments: Sequence[Mapping[str, Any]], progress: Progress | None = None, **how: Any
+    ) -> Reply:
         """Issue a certificate for each shipment; see `_Operations.issue`."""
-        return self.send(_Operations.issue(shipments, **how))
+        return self.send(_Operations.issue(shipments, **how), progress)
 
     def act(self, number: str, verb: str, **members: Any) -> Reply:
         """Any act on a certificate: ``confirm``, ``dispute``, ``revoke``…, as described."""
@@ -173,7 +184,7 @@ class AsyncClient:
         self._url = url.rstrip("/")
         self._session = aiohttp.ClientSession(
             headers={"Authorization": f"Bearer {token}"},
-            timeout=aiohttp.ClientTimeout(total=timeout_s),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeout_s, sock_read=timeout_s),
         )
 
     async def __aenter__(self) -> Self:
@@ -184,20 +195,27 @@ class AsyncClient:
     ) -> None:
         await self._session.close()
 
-    async def send(self, request: Request) -> Reply:
-        """One request; raises as `Client.send`."""
+    async def send(self, request: Request, progress: Progress | None = None) -> Reply:
+        """One request; as `Client.send`."""
         async with self._session.request(
             request.method, self._url + request.path, data=request.body,
-            headers=request.headers, allow_redirects=False,
+            headers=_headers(request, progress), allow_redirects=False,
         ) as answer:  # fmt: skip
+            if progress is not None and _streams(answer.headers):
+                async for line in answer.content:
+                    if found := _told(line, progress):
+                        return _last(found)
+                return _last(None)
             raw = await answer.read()
             if answer.status >= 300:
                 raise _problem(answer.status, answer.headers, raw)
             return _reply(answer.headers, raw)
 
-    async def issue(self, shipments: Sequence[Mapping[str, Any]], **how: Any) -> Reply:
+    async def issue(
+        self, shipments: Sequence[Mapping[str, Any]], progress: Progress | None = None, **how: Any
+    ) -> Reply:
         """Issue a certificate for each shipment."""
-        return await self.send(_Operations.issue(shipments, **how))
+        return await self.send(_Operations.issue(shipments, **how), progress)
 
     async def act(self, number: str, verb: str, **members: Any) -> Reply:
         """Any act on a certificate."""
@@ -231,6 +249,36 @@ def _post(
 
 def _quoted(text: str) -> str:
     return urllib.parse.quote(text, safe="")
+
+
+def _headers(request: Request, progress: Progress | None) -> dict[str, str]:
+    streams = {} if progress is None else {"Accept": STREAM}
+    return {**(request.headers or {}), **streams}
+
+
+def _streams(headers: Any) -> bool:
+    return str(headers.get("Content-Type", "")).startswith(STREAM)
+
+
+def _told(line: bytes, progress: Progress) -> dict[str, Any] | None:
+    """A line of a stream: progress is passed on, the answer returned."""
+    if not line.startswith(b"data: "):
+        return None
+    data: dict[str, Any] = json.loads(line[6:])
+    if "status" in data:
+        return data
+    if data:
+        progress(data["what"], data["done"], data["total"])
+    return None
+
+
+def _last(answer: dict[str, Any] | None) -> Reply:
+    """The answer at the end of a stream."""
+    if answer is None:
+        raise ConnectionError("the stream ended before the answer; send it again with its key")
+    if answer["status"] >= 300:
+        raise ApiProblemError(answer["status"], answer["body"], None)
+    return Reply(answer["body"], "", answer["replayed"])
 
 
 def _reply(headers: Any, raw: bytes) -> Reply:

@@ -301,6 +301,160 @@ class TestEverythingElse:
         assert api("POST", "/api/v1/webhooks/x/remove", {})[0] == 404
 
 
+def set_carry(home: Path) -> None:
+    """As an operator would: in peers.toml."""
+    path = home / "peers.toml"
+    text = path.read_text()
+    assert text.count('\nmode = "push"') == 1
+    path.write_text(text.replace('\nmode = "push"', '\nmode = "carry"'))
+
+
+def many(count: int) -> list[dict[str, Any]]:
+    """Shipments with numbers of their own."""
+    (one,) = shipments()
+    return [{**one, "number": f"RU{50000000 + at:08}"} for at in range(count)]
+
+
+class TestLongWork:
+    """What takes seconds tells how far it has come, to whoever asks for that."""
+
+    def test_a_large_batch_tells_of_its_progress_and_is_done_once(self, api: Api) -> None:
+        told: list[tuple[str, int, int]] = []
+        assert api.token is not None
+        with Client(api.url, api.token) as node:
+            made = node.issue(many(2000), lambda *at: told.append(at), key="large")
+            again = node.issue(many(2000), key="large")
+            with pytest.raises(ApiProblemError) as problem:
+                node.issue(many(3), lambda *_: None)
+
+        assert len(made.body["results"]) == 2000
+        assert (made.replayed, again.replayed, again.body) == (False, True, made.body)
+        assert {what for what, _, _ in told} <= {"checking", "signing"}
+        assert told == sorted(told)
+        assert all(total == 2000 for _, _, total in told)
+        assert (problem.value.status, problem.value.code) == (409, "number-conflict")
+        assert len(problem.value.errors) == 3
+
+    def test_so_does_the_other_client_and_each_of_a_batch(self, api: Api) -> None:
+        told: list[tuple[str, int, int]] = []
+
+        async def use() -> Any:
+            assert api.token is not None
+            async with AsyncClient(api.url, api.token) as node:
+                batch = [*many(400), *many(1)]
+                return await node.issue(batch, lambda *at: told.append(at), mode="each")
+
+        results = asyncio.run(use()).body["results"]
+
+        assert results[-2]["doc_id"]
+        assert results[-1]["errors"][0]["code"] == "number-conflict"
+        assert {what for what, _, _ in told} == {"issuing"}
+
+    def test_verifying_the_ledger(self, api: Api) -> None:
+        api("POST", "/api/v1/certificates", {"shipments": shipments(count=3)})
+
+        found = api("GET", "/api/v1/ledger/verify")[1]
+        stream = api("GET", "/api/v1/ledger/verify", Accept="text/event-stream")[1]
+
+        assert (found["ok"], found["size"]) == (True, 3)
+        *_, last = stream.strip().split("\n\n")
+        event, _, data = last.partition("\ndata: ")
+        assert event == "event: answer"
+        assert json.loads(data) == {"status": 200, "body": found, "replayed": False}
+
+    def test_a_node_that_is_stopped_records_nothing_of_a_batch(
+        self, homes: dict[str, Path]
+    ) -> None:
+        token = make_token(homes["RU"])
+        with process(homes["RU"]) as serving_node:
+            api = Api(homes["RU"], token)
+            answers: list[Any] = []
+            asking = threading.Thread(
+                target=lambda: answers.append(
+                    api("POST", "/api/v1/certificates", {"shipments": many(5000)})
+                )
+            )
+            asking.start()
+            time.sleep(1.5)
+            serving_node.terminate()
+            asking.join(30)
+
+        recorded = len(result("--home", homes["RU"], "ledger", "list", "--limit", "9999")["items"])
+        (status, _, headers) = answers[0]
+        assert (status, recorded) in {(503, 0), (201, 5000)}
+        if status == 503:
+            assert headers["Retry-After"]
+
+
+class TestOperating:
+    def test_a_file_goes_there_and_its_receipt_comes_back(
+        self, homes: dict[str, Path], apis: tuple[Api, Api]
+    ) -> None:
+        ru, be = apis
+        for api, peer in ((ru, "EU-BE"), (be, "RU")):
+            api("POST", f"/api/v1/peers/{peer}/pause", {"because": "the line is down"})
+        ru("POST", "/api/v1/certificates", {"shipments": shipments(count=3)})
+        assert ru("POST", "/api/v1/peers/EU-BE/bundle", {})[1]["code"] == "paused"
+        for api, peer in ((ru, "EU-BE"), (be, "RU")):
+            set_carry(homes["RU" if api is ru else "EU-BE"])
+            until(lambda api=api: api("GET", "/api/v1/peers")[1]["items"][0]["mode"], "carry")
+            api("POST", f"/api/v1/peers/{peer}/resume", {"because": "by file now"})
+
+        file = ru("POST", "/api/v1/peers/EU-BE/bundle", {})[1].encode()
+        kind = "application/vnd.kp.bundle"
+        taken = be("POST", "/api/v1/bundles", file, Content_Type=kind)[1]
+        again = be("POST", "/api/v1/bundles", file, Content_Type=kind)[1]
+        back = ru("POST", "/api/v1/bundles", taken["receipt"].encode(), Content_Type=kind)[1]
+
+        assert (taken["kind"], taken["from"], taken["accepted"]) == ("bundle", "RU", 3)
+        assert again["receipt"] == taken["receipt"]
+        assert (back["kind"], back["documents"], back["receipt"]) == ("receipt", 3, None)
+        assert ru("GET", "/api/v1/peers/EU-BE")[1]["out"]["lag"] == 0
+        bad = be("POST", "/api/v1/bundles", file[40:], Content_Type=kind)
+        assert (bad[0], bad[1]["code"]) == (422, "malformed-bundle")
+        assert be("POST", "/api/v1/bundles", b"x", Content_Type=kind)[0] == 422
+        assert ru("POST", "/api/v1/peers/XX/bundle", {})[0] == 404
+        assert ru("POST", "/api/v1/peers/EU-BE/sync", {})[1]["code"] == "not-called"
+        entries = ru("GET", "/api/v1/ledger/entries?limit=2")[1]
+        assert [one["index"] for one in entries["items"]] == [0, 1]
+        assert ru("GET", f"/api/v1/ledger/entries?after={entries['next']}")[1]["items"]
+
+    def test_peers_that_are_added_at_once_are_all_there(
+        self, homes: dict[str, Path], api: Api, tmp_path: Path
+    ) -> None:
+        bodies = []
+        for name in ("BW", "ZA", "IN"):
+            home = tmp_path / name
+            made = result(
+                "init", home, "--authority", name, "--name", name, "--url", "http://localhost:9",
+                "--sandbox",
+            )  # fmt: skip
+            key_set = json.loads((home / "keys" / f"{name}.jwks.json").read_text())
+            told = {"authority": name, "url": "http://localhost:9", "key_set": key_set}
+            bodies.append({**told, "fingerprint": made["fingerprint"]})
+        answers: list[int] = []
+        asking = [
+            threading.Thread(
+                target=lambda body=body: answers.append(api("POST", "/api/v1/peers", body)[0])
+            )
+            for body in bodies
+        ]
+        for one in asking:
+            one.start()
+        for one in asking:
+            one.join(20)
+
+        assert answers == [201, 201, 201]
+        names = lambda: {p["authority"] for p in api("GET", "/api/v1/peers")[1]["items"]}  # noqa: E731
+        until(names, {"EU-BE", "BW", "ZA", "IN"})
+        wrong = {**bodies[0], "authority": "NA"}
+        assert api("POST", "/api/v1/peers", wrong)[1]["code"] == "wrong-authority"
+        assert api("POST", "/api/v1/peers", bodies[0])[1]["code"] == "peer-exists"
+        with open_node(homes["RU"], signing=False) as own:
+            (act,) = own.ledger.read(lambda tx: acts.listed(tx, f"BW {bodies[0]['fingerprint']}"))
+        assert act.account.startswith("token erp (")
+
+
 class TestAccess:
     def test_no_token_no_act_and_no_reading_of_certificates_also_on_loopback(
         self, homes: dict[str, Path], api: Api

@@ -14,16 +14,19 @@ from sqlite_utils.utils import sqlite3
 
 from node.authority import OwnAuthority
 from node.errors import ConfigError, LedgerUnavailableError, LogBehindError
-from node.ledger import acts, certificates, entries, peers, streams
+from node.ledger import acts, certificates, entries, peers, seals, streams
 from node.ledger.audit import Audit, audit
 from node.ledger.database import Ledger, Transaction
 from node.ledger.migrations import migrations
+from node.ledger.rebuild import rebuild
+from node.office.goods import record
 from node.office.issue import issue
 from node.office.officer import Officer
 from node.wiring import open_node
-from tests.nodes import SetClock, shipments
+from tests.nodes import SetClock, opened, shipments
 
 OFFICER = Officer("Moscow", "Officer 7")
+NUMBER = "RU00010118"
 TABLES = ["entries", "nodes", "checkpoints", "stream_out", "stream_in", "seen_checkpoints", "acts"]
 
 
@@ -477,3 +480,47 @@ def test_certificates_are_found_by_a_part_of_a_partys_name(
                 )
             )
             assert [one.number for one in found] == [n for n in expected if n > after][:limit]
+
+
+def test_seals_of_a_ledger_from_before_are_found_as_those_of_a_new_one(
+    homes: dict[str, Path], tmp_path: Path
+) -> None:
+    with opened(homes, SetClock()) as nodes:
+        ru = nodes["RU"]
+        issue(ru, shipments(count=3), OFFICER)
+        record(ru, "sealing", NUMBER, OFFICER, {"containers": [{"seal": "BOX 7"}]})
+        database = ru.config.node.database
+        all_of_them = ru.ledger.read(lambda tx: tx.execute("SELECT * FROM seals").fetchall())
+        ru.ledger.write(lambda tx: rebuild(tx, ru.name))
+        rebuilt = ru.ledger.read(lambda tx: tx.execute("SELECT * FROM seals").fetchall())
+    before = tmp_path / "before.db"
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(before)) as target:
+        source.backup(target)
+        target.execute("DROP TABLE seals")
+        target.execute("DELETE FROM _sqlite_migrations WHERE name = '0008-seals'")
+        target.commit()
+
+    with closing(Ledger(before)) as ledger:
+        migrated = ledger.read(lambda tx: tx.execute("SELECT * FROM seals").fetchall())
+        listed = lambda seal: [  # noqa: E731
+            one.number
+            for one in ledger.read(
+                lambda tx: certificates.listed(tx, None, None, "", 10, seal=seal)
+            )
+        ]
+
+        assert list(map(tuple, migrated)) == list(map(tuple, all_of_them))
+        assert list(map(tuple, rebuilt)) == list(map(tuple, all_of_them))
+        assert listed("BOX 7") == [NUMBER]
+        assert listed(shipments()[0]["containers"][0]["seal"]) == [NUMBER]
+        assert listed("BOX 8") == []
+        plan = ledger.read(
+            lambda tx: tx.execute(
+                f"EXPLAIN QUERY PLAN SELECT entry FROM certificates WHERE number > '' "
+                f"AND entry IN {seals.OF} ORDER BY number LIMIT 10",
+                ("BOX 7",),
+            ).fetchall()
+        )
+        assert not any("certificates_number" in row["detail"] for row in plan), list(
+            map(tuple, plan)
+        )

@@ -47,11 +47,27 @@ def _told(one: description.Operation) -> dict[str, Any]:
             for (place, name), parameter in one.parameters.items()
         ],
         "body": json.dumps(_short(_schema(one)), indent=2, ensure_ascii=False) if one.body else "",
+        "example": _example(one, told),
         "answers": [
-            {"status": status, "description": _resolved(served, answer)["description"]}
+            {"status": status, "description": _resolved(served, answer, "responses")["description"]}
             for status, answer in told["responses"].items()
         ],
     }
+
+
+def _example(one: description.Operation, told: Mapping[str, Any]) -> str:
+    """A request as curl sends it, or ``""`` where the description has no example of a body."""
+    body = _resolved(description.served(), told.get("requestBody", {}), "requestBodies")
+    for media, content in body.get("content", {}).items():
+        if "example" in content:
+            example = content["example"]
+            text = example if isinstance(example, str) else json.dumps(example, ensure_ascii=False)
+            quoted = text.replace("'", "'\\''")
+            return (
+                f'curl -X {one.method} "$NODE{one.path}" -H "Authorization: Bearer $TOKEN" \\\n'
+                f"  -H 'Content-Type: {media}' --data-binary '{quoted}'"
+            )
+    return ""
 
 
 def _schema(one: description.Operation) -> Any:
@@ -83,7 +99,7 @@ def _form(schema: Mapping[str, Any]) -> str:
     return ", ".join(known)
 
 
-def _resolved(served: Mapping[str, Any], answer: Mapping[str, Any]) -> Mapping[str, Any]:
-    name = answer.get("$ref", "").rpartition("/")[2]
-    found: Mapping[str, Any] = served["components"]["responses"][name] if name else answer
+def _resolved(served: Mapping[str, Any], part: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    name = part.get("$ref", "").rpartition("/")[2]
+    found: Mapping[str, Any] = served["components"][kind][name] if name else part
     return found

@@ -42,7 +42,8 @@ async def told(
     with suppress(ConnectionError):  # the caller has left; what he asked for is done all the same
         await response.prepare(request)
         while not (await asyncio.wait({doing}, timeout=EVERY_S))[0]:
-            await _send(response, "progress", dict(state))
+            if state:
+                await _send(response, "progress", dict(state))
         await _send(response, "answer", doing.result())
     await asyncio.wait({doing})
     return response
