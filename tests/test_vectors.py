@@ -6,7 +6,7 @@ import pytest
 
 from node import base64url
 from node.errors import RefusedError
-from node.jose.algorithms import ALGORITHMS
+from node.jose.algorithms import verify
 from node.jose.keys import read_public_key, thumbprint
 from node.jose.strict import parse
 from node.log import tree
@@ -24,9 +24,7 @@ def test_every_wycheproof_ed25519_case_is_judged_as_labelled() -> None:
             }
         )
         for case in group["tests"]:
-            good = ALGORITHMS["Ed25519"].verify(
-                bytes.fromhex(case["msg"]), key, bytes.fromhex(case["sig"])
-            )
+            good = verify(key, bytes.fromhex(case["msg"]), bytes.fromhex(case["sig"]))
             assert good == (case["result"] == "valid"), case["tcId"]
             cases += 1
     assert cases == 151
@@ -42,9 +40,7 @@ def test_every_wycheproof_p256_case_is_judged_as_labelled() -> None:
         key = read_public_key({"kty": "EC", "crv": "P-256", "x": x, "y": y})
         for case in group["tests"]:
             signature = bytes.fromhex(case["sig"])
-            good = len(signature) == 64 and ALGORITHMS["ES256"].verify(
-                bytes.fromhex(case["msg"]), key, signature
-            )
+            good = verify(key, bytes.fromhex(case["msg"]), signature)
             assert good == (case["result"] == "valid"), case["tcId"]
             cases += 1
     assert cases == 262
@@ -54,21 +50,20 @@ def test_rfc_signatures_verify_as_primitives() -> None:
     rfc7515 = shared.load("vectors/jose-rfc/rfc7515_appendix.json")
     rfc8037 = shared.load("vectors/jose-cookbook/curve25519/jws.json")
     signed = [
-        (entry["compact"], entry["key"], "ES256")
+        (entry["compact"], entry["key"])
         for entry in rfc7515
         if entry.get("compact")
         and entry.get("valid")
         and entry.get("key", {}).get("crv") == "P-256"
     ]
-    signed.append((rfc8037["output"]["compact"], rfc8037["input"]["key"], "Ed25519"))
+    signed.append((rfc8037["output"]["compact"], rfc8037["input"]["key"]))
     assert len(signed) >= 2
 
-    for compact, key, algorithm in signed:
+    for compact, key in signed:
         public = {name: value for name, value in key.items() if name != "d"}
         signing_input, _, signature = compact.rpartition(".")
-        assert ALGORITHMS[algorithm].verify(
-            signing_input.encode(), read_public_key(public), base64url.decode(signature)
-        )
+        found = read_public_key(public)
+        assert verify(found, signing_input.encode(), base64url.decode(signature))
 
 
 def test_foreign_compact_strings_are_refused_for_their_header() -> None:

@@ -5,18 +5,18 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from jwt.algorithms import ECAlgorithm, OKPAlgorithm
-from jwt.exceptions import InvalidKeyError
 
 from node import base64url, strict_json
 from node.clock import CLOCK_GRACE_S
 from node.errors import ConfigError
 from node.ids import AUTHORITY, Authority, Kid
-from node.jose.algorithms import ED25519, ES256
+from node.jose.algorithms import ED25519, ES256, es256
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 ROLES = ("doc", "msg", "log")
 MAX_KEY_SET_BYTES = 256 * 1024
@@ -63,7 +63,7 @@ class PublicKey:
     retire_after: int | None
     revoked_at: int | None
     raw: bytes
-    key: Ed25519PublicKey | EllipticCurvePublicKey = field(repr=False)
+    key: "Ed25519PublicKey | EllipticCurvePublicKey" = field(repr=False)
     jwk: Mapping[str, Any] = field(repr=False)
 
     def current_at(self, moment_s: int) -> bool:
@@ -161,7 +161,7 @@ def _kept(raw: bytes) -> KeySet:
     return _key_set(raw)
 
 
-def read_public_key(jwk: Mapping[str, Any]) -> Ed25519PublicKey | EllipticCurvePublicKey:
+def read_public_key(jwk: Mapping[str, Any]) -> "Ed25519PublicKey | EllipticCurvePublicKey":
     """The cryptographic key of a public Ed25519 or P-256 JWK.
 
     Raises:
@@ -174,18 +174,26 @@ def read_public_key(jwk: Mapping[str, Any]) -> Ed25519PublicKey | EllipticCurveP
             if len(base64url.decode(jwk[name])) != 32:
                 raise _bad(f"{name}: expected 32 bytes")
         if (jwk["kty"], jwk["crv"]) == ("OKP", "Ed25519"):
-            if base64url.decode(jwk["x"]) in _LOW_ORDER:
+            raw = base64url.decode(jwk["x"])
+            if raw in _LOW_ORDER:
                 raise _bad("a point of small order; any signature would verify")
-            okp = OKPAlgorithm.from_jwk(dict(jwk))
-            assert isinstance(okp, Ed25519PublicKey)
-            return okp
+            return Ed25519PublicKey.from_public_bytes(raw)
         if (jwk["kty"], jwk["crv"]) == ("EC", "P-256"):
-            ec = ECAlgorithm.from_jwk(dict(jwk))
-            assert isinstance(ec, EllipticCurvePublicKey)
-            return ec
-    except (KeyError, ValueError, TypeError, AttributeError, InvalidKeyError) as error:
+            return _p256(jwk)
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise _bad(f"unusable key: {error}") from None
     raise _bad(f"expected Ed25519 or P-256, got {jwk['crv']}")
+
+
+def _p256(jwk: Mapping[str, Any]) -> "EllipticCurvePublicKey":
+    from jwt.exceptions import InvalidKeyError
+
+    try:
+        key = es256().from_jwk(dict(jwk))
+    except InvalidKeyError as error:
+        raise _bad(f"unusable key: {error}") from None
+    public: EllipticCurvePublicKey = key  # type: ignore[assignment] # it has no private part
+    return public
 
 
 def _read_key(where: str, jwk: Any) -> PublicKey:

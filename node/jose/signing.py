@@ -14,7 +14,6 @@ from typing import Any, Protocol
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from jwt.algorithms import OKPAlgorithm
 
 from node import base64url, strict_json
 from node.documents import SignedDocument
@@ -156,5 +155,5 @@ def _load_signer(public: PublicKey, path: Path) -> Signer:
 
 
 def _public_jwk(key: Ed25519PrivateKey) -> dict[str, Any]:
-    jwk = OKPAlgorithm.to_jwk(key.public_key(), as_dict=True)
-    return {"kty": jwk["kty"], "crv": jwk["crv"], "x": jwk["x"]}
+    raw = key.public_key().public_bytes_raw()
+    return {"kty": "OKP", "crv": "Ed25519", "x": base64url.encode(raw)}
