@@ -11,7 +11,6 @@ from node.jose.keys import KeySet, read_key_set
 from node.ledger import acts, peers, register, streams
 from node.ledger.database import Transaction
 from node.strict_json import dumps
-from node.tls import pins
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,15 @@ def open_book(tx: Transaction, config: Config, now_s: int) -> PeerBook:
         ring[settings.authority] = key_set
     _note_reference(tx, config, now_s)
     by_name = {peer.authority: peer for peer in config.peers}
-    return PeerBook(by_name, ring, stopped, pins(by_name))
+    return PeerBook(by_name, ring, stopped, _pins(by_name))
+
+
+def _pins(by_name: Mapping[Authority, PeerSettings]) -> Mapping[Authority, bytes]:
+    if not any(peer.client_certificate for peer in by_name.values()):
+        return {}
+    from node.tls import pins  # late: few have one, and TLS takes a fiftieth of a second
+
+    return pins(by_name)
 
 
 def welcome(

@@ -11,8 +11,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from node import base64url, strict_json
@@ -85,6 +83,9 @@ def make_keys(authority: Authority, private_folder: Path, now_s: int) -> KeySet:
     private_folder.chmod(0o700)
     if any(private_folder.iterdir()):
         raise ConfigError(f"{private_folder} already holds keys", code="keys-exist")
+    # Late, as what only reads never needs it: it takes a fiftieth of a second.
+    from cryptography.hazmat.primitives import serialization
+
     published = []
     for role in ROLES:
         key = Ed25519PrivateKey.generate()
@@ -144,6 +145,9 @@ def load_signers(own: KeySet, private_folder: Path, now_s: int) -> dict[str, Sig
 
 
 def _load_signer(public: PublicKey, path: Path) -> Signer:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+
     check_private(path)
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
