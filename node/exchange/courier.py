@@ -9,7 +9,8 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 from random import Random, SystemRandom
 from typing import Any
 
@@ -29,7 +30,7 @@ from node.exchange.fetch import Fetcher
 from node.exchange.push import Pusher
 from node.exchange.refusal import PeerRefusedError
 from node.ids import Authority
-from node.ledger import deliveries, peers, streams
+from node.ledger import deliveries, peers, streams, transport
 from node.ledger.database import Transaction
 from node.ledger.deliveries import Delivery
 
@@ -86,6 +87,25 @@ class Round:
     busy: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """What a courier finds when it looks up.
+
+    Attributes:
+        failures: In a row.
+        pause_s: Until the next try may begin.
+        work: Whether there is anything to say or ask, beside a heartbeat.
+    """
+
+    failures: int = 0
+    pause_s: float = 0.0
+    work: bool = True
+
+
+class _Lease(Enum):
+    MINE, BUSY, PAUSED = "mine", "busy", "paused"
+
+
 class Courier:
     """Delivers to one peer; at most one bundle of a stream is in flight (a lease row).
 
@@ -137,12 +157,14 @@ class Courier:
         longest = backoff.FIRST_HEARTBEAT_S  # a pause from before the start is not sat out
         while True:
             self._wake.clear()
-            failures, pause = await self._due()
-            pause = min(pause, longest)
-            if pause <= 0:
+            due = await self._due()
+            pause = min(due.pause_s, longest)
+            heartbeat = time.monotonic() >= beat_at
+            if pause <= 0 and not (due.work or heartbeat):
+                pause = self._idle_s(beat_at)
+            elif pause <= 0:
                 longest = backoff.CAP_S
-                heartbeat = time.monotonic() >= beat_at
-                async with self._slots.of(failures):
+                async with self._slots.of(due.failures):
                     done = await self.round(heartbeat=heartbeat)
                 if done.error is None and (heartbeat or done.bundles):
                     beat_at = time.monotonic() + backoff.heartbeat_s(self._random)
@@ -168,9 +190,9 @@ class Courier:
         delivered = bundles = fetched = 0
         not_fetched: PeerRefusedError | None = None
         try:
-            async with self._leased() as mine:
-                if not mine or await self._paused():
-                    return Round(busy=not mine)
+            async with self._leased() as lease:
+                if lease is not _Lease.MINE:
+                    return Round(busy=lease is _Lease.BUSY)
                 if self._fetcher is not None:
                     try:
                         fetched = await self._fetch(self._fetcher, heartbeat=heartbeat)
@@ -178,9 +200,14 @@ class Courier:
                         not_fetched = error  # what goes there does not wait for what comes
                 elif not self._pusher.greeted:
                     await self._greet()
-                while outgoing := await self._pusher.deliver(heartbeat=heartbeat and not bundles):
+                more = True
+                while more and (
+                    outgoing := await self._pusher.deliver(heartbeat=heartbeat and not bundles)
+                ):
                     delivered, bundles = delivered + outgoing.count, bundles + 1
-                await self._pusher.spot_checks()
+                    more = (await self._look()).work
+                if more:
+                    await self._pusher.spot_checks()
             if not_fetched is not None:
                 raise not_fetched
         except Exception as error:  # whatever it is, the courier must live to try again
@@ -209,26 +236,32 @@ class Courier:
         await self._pusher.tell_what_is_held()
         return await fetcher.fetch(position, heartbeat=heartbeat)
 
-    async def _paused(self) -> bool:
-        state = await asyncio.to_thread(
-            self._own.ledger.read, lambda tx: peers.state(tx, self._peer)
-        )
-        return state is not None and state.paused_at is not None
-
     def _well(self, tx: Transaction) -> None:
         peers.update(tx, self._peer, attempts=0, next_try=0, last_error=None, last_step=None)
 
-    async def _due(self) -> tuple[int, float]:
-        """Failures in a row, and the seconds until the next try may begin."""
+    async def _due(self) -> _Due:
+        """As `_look`; in a hurry nothing is waited for."""
         hurry, self._hurry = self._hurry and not self._asked_to_wait, False
-        state = await asyncio.to_thread(
-            self._own.ledger.read, lambda tx: peers.state(tx, self._peer)
-        )
-        if state is None:
-            return 0, 0.0
-        # Never beyond the cap: a clock that was wrong may have written any moment.
-        pause = min(float(state.next_try - self._own.now_s()), backoff.CAP_S)
-        return state.attempts, 0.0 if hurry else pause
+        found = await self._look()
+        return replace(found, pause_s=0.0) if hurry else found
+
+    async def _look(self) -> _Due:
+        def look(tx: Transaction) -> _Due:
+            state, last = peers.state(tx, self._peer), streams.sent_place(tx, self._peer)
+            if state is None or last is None:
+                return _Due()
+            # Never beyond the cap: a clock that was wrong may have written any moment.
+            pause_s = min(float(state.next_try - self._own.now_s()), backoff.CAP_S)
+            work = (
+                last.position > state.acknowledged
+                or state.in_flight is not None
+                or state.attempts > 0
+                or transport.wanted_spot_check(tx, self._peer) is not None
+            )
+            asks = self._fetcher is not None or not self._pusher.greeted
+            return _Due(state.attempts, pause_s, work or asks)
+
+        return await asyncio.to_thread(self._own.ledger.read, look)
 
     async def _failed(self, error: Exception) -> float:
         """Write a failure down; returns the seconds until the next try."""
@@ -273,14 +306,14 @@ class Courier:
         return pause
 
     @contextlib.asynccontextmanager
-    async def _leased(self) -> AsyncIterator[bool]:
-        """The one delivery to this peer, renewed for as long as it takes; False if it is taken."""
+    async def _leased(self) -> AsyncIterator[_Lease]:
+        """The one delivery to this peer, renewed for as long as it takes, if it is to be had."""
         renewal: asyncio.Task[None] | None = None
         try:
-            mine = await self._take_lease()
-            if mine:
+            lease = await self._take_lease()
+            if lease is _Lease.MINE:
                 renewal = asyncio.create_task(self._renew())
-            yield mine
+            yield lease
         finally:
             if renewal is not None:
                 renewal.cancel()
@@ -290,6 +323,7 @@ class Courier:
                     asyncio.to_thread(
                         self._own.ledger.write,
                         lambda tx: peers.drop_lease(tx, self._peer, self._holder),
+                        durable=False,  # a power cut ends who holds it, too
                     )
                 )
 
@@ -299,12 +333,17 @@ class Courier:
             with contextlib.suppress(LedgerUnavailableError):
                 await self._take_lease()
 
-    async def _take_lease(self) -> bool:
+    async def _take_lease(self) -> _Lease:
         now_s = self._own.now_s()
-        return await asyncio.to_thread(
-            self._own.ledger.write,
-            lambda tx: peers.take_lease(tx, self._peer, self._holder, now_s, now_s + LEASE_S),
-        )
+
+        def take(tx: Transaction) -> _Lease:
+            if not peers.take_lease(tx, self._peer, self._holder, now_s, now_s + LEASE_S):
+                return _Lease.BUSY
+            state = peers.state(tx, self._peer)
+            paused = state is not None and state.paused_at is not None
+            return _Lease.PAUSED if paused else _Lease.MINE
+
+        return await asyncio.to_thread(self._own.ledger.write, take, durable=False)
 
 
 def _step(error: Exception) -> str:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from node import durable_file
@@ -49,6 +50,7 @@ class CheckpointKeeper:
         self._released = released
         self._contradicting = released.with_name("contradicting-checkpoint")
         self._sound: str | None = None  # the released note that was found in the tree
+        self._read = lru_cache(maxsize=16)(self._read_anew)  # the same few are read again and again
 
     @property
     def origin(self) -> str:
@@ -195,7 +197,7 @@ class CheckpointKeeper:
         Raises:
             NoteError: It is none, or not signed by this log's key.
         """
-        return note.read_checkpoint(text, self.origin, self._keys)
+        return self._read(text, self.origin)
 
     def read_any(self, text: str) -> Checkpoint:
         """Parse a checkpoint of any log of this node.
@@ -205,6 +207,9 @@ class CheckpointKeeper:
         """
         number = self._number_of(text)
         origin = self.origin if number is None else successor_origin(self._first, number)
+        return self._read(text, origin)
+
+    def _read_anew(self, text: str, origin: str) -> Checkpoint:
         return note.read_checkpoint(text, origin, self._keys)
 
 

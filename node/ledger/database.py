@@ -43,6 +43,13 @@ _PRAGMAS = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    act: Callable[[Transaction], Any]
+    done: Future[Any]
+    durable: bool
+
+
 class Ledger:
     """Transactions on one database file.
 
@@ -84,11 +91,16 @@ class Ledger:
                 f"{path} is no usable database: {error}", code="bad-database"
             ) from error
 
-    def write(self, act: Callable[[Transaction], T]) -> T:
+    def write(self, act: Callable[[Transaction], T], *, durable: bool = True) -> T:
         """Run `act` as one transaction; durable on return, or nothing happened.
 
         What waits at the same time is committed together: the disk is what takes the time. Inside
         another write, `act` is a part of that one: done with it, or not at all.
+
+        Args:
+            act: What to do; its result is returned.
+            durable: Whether it must outlast a power cut. What does not may be undone by one, whole,
+                together with all that was written after it.
 
         Raises:
             LedgerUnavailableError: The database is locked for too long, or cannot be written.
@@ -96,7 +108,7 @@ class Ledger:
         if (outer := getattr(self._local, "writing", None)) is not None:
             return _within(outer, act)
         context = copy_context()  # who acts, goes with it
-        asked = _Asked(lambda tx: context.run(act, tx), Future())
+        asked = _Asked(lambda tx: context.run(act, tx), Future(), durable)
         self._waiting.put(asked)
         self._writer.submit(self._write_waiting)
         result: T = asked.done.result()
@@ -129,8 +141,8 @@ class Ledger:
 
     def _prepare(self) -> None:
         connection = self._connection()
-        wal = tuple(map(int, sqlite3.sqlite_version.split("."))) >= SAFE_VERSION
-        connection.execute(f"PRAGMA journal_mode = {'WAL' if wal else 'DELETE'}")
+        self._wal = tuple(map(int, sqlite3.sqlite_version.split("."))) >= SAFE_VERSION
+        connection.execute(f"PRAGMA journal_mode = {'WAL' if self._wal else 'DELETE'}")
         database = Database(connection)
         if migrations.pending(database):
             migrations.apply(database)
@@ -159,9 +171,7 @@ class Ledger:
         if not group:
             return  # it was done with those before it
         try:
-            results = self._run(
-                lambda tx: [self._attempt(tx, asked.act) for asked in group], "BEGIN IMMEDIATE"
-            )
+            results = self._run_group(group)
         except BaseException as error:
             for asked in group:
                 asked.done.set_exception(error)
@@ -171,6 +181,19 @@ class Ledger:
                 asked.done.set_result(result)
             else:
                 asked.done.set_exception(failure)
+
+    def _run_group(self, group: list[_Asked]) -> list[tuple[Any, BaseException | None]]:
+        def acts(tx: Transaction) -> list[tuple[Any, BaseException | None]]:
+            return [self._attempt(tx, asked.act) for asked in group]
+
+        if not self._wal or any(asked.durable for asked in group):
+            return self._run(acts, "BEGIN IMMEDIATE")
+        # The order of commits stays; they reach the disk with the next durable one.
+        self._connection().execute("PRAGMA synchronous = NORMAL")
+        try:
+            return self._run(acts, "BEGIN IMMEDIATE")
+        finally:
+            self._connection().execute("PRAGMA synchronous = FULL")
 
     def _attempt(
         self, tx: Transaction, act: Callable[[Transaction], T]
@@ -212,12 +235,6 @@ class Ledger:
 def each(values: Iterable[str] | Iterable[int]) -> str:
     """The parameter of `EACH`."""
     return json.dumps(list(values), ensure_ascii=False)
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    act: Callable[[Transaction], Any]
-    done: Future[Any]
 
 
 def _within(tx: Transaction, act: Callable[[Transaction], T]) -> T:
