@@ -461,6 +461,5 @@ def _certificate(row: Any) -> Certificate:
     change = states.transition(side, state, f"receipt:{settled}")
     shown = change.target if change is not None and change.target else state
     body = entries.claims(bytes(jws))["body"]
-    return Certificate(
-        participant, number, doc_id, side, peer, outcome, json.loads(errors), shown, body, at
-    )
+    told = json.loads(errors) if errors != "[]" else []
+    return Certificate(participant, number, doc_id, side, peer, outcome, told, shown, body, at)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from node import base64url
@@ -145,6 +146,17 @@ def document(tx: Transaction, doc_id: str) -> bytes | None:
 
 
 def claims(jws: bytes) -> Mapping[str, Any]:
-    """The payload of a document of this ledger; it was verified when it was recorded."""
-    payload: dict[str, Any] = json.loads(base64url.decode(jws.split(b".")[1]))
+    """The payload of a document of this ledger, not to be changed; it was verified when recorded."""
+    return _known(jws) if len(jws) <= _KEPT_BYTES else _payload(jws)
+
+
+def _payload(jws: bytes) -> Mapping[str, Any]:
+    payload: dict[str, Any] = json.loads(base64url.decode(jws.split(b".")[1]).decode())
     return payload
+
+
+_KEPT_BYTES = 8192
+"""Longer documents are rare, and would fill the memory."""
+
+_known = lru_cache(maxsize=1024)(_payload)
+"""An act reads its certificate half a dozen times: to draft, to judge, to tell of it."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from node.authority import OwnAuthority
 from node.domain.answering import FIGURES, within
+from node.domain.facts import HeldCertificate
 from node.domain.kinds import CONFIRMATION, RECORD
 from node.domain.states import IMPORTER
 from node.errors import NotFoundError, RefusedError
@@ -53,8 +54,12 @@ def confirm(
     def write(tx: Transaction) -> list[Done]:
         told = {}
         for number in dict.fromkeys(numbers):
-            told[number] = _found(tx, number) | found
-            if _tolerated(tx, own, number, told[number]):
+            certificate = certificates.by_number(tx, number)
+            if certificate is None:
+                raise NotFoundError(certificates.absent(tx, number))
+            held = certificates.held(tx, certificate)
+            told[number] = _found(held) | found
+            if _tolerated(own, held, told[number]):
                 measured = {m: told[number].pop(m) for m in AMOUNTS if m in told[number]}
                 inspect = making("inspection", _within_tolerance(own, measured))
                 perform_within(tx, own, "inspection", RECORD, [number], officer, inspect)
@@ -81,25 +86,17 @@ def confirm(
     return own.ledger.write(write)
 
 
-def _found(tx: Transaction, number: str) -> dict[str, Any]:
+def _found(held: HeldCertificate) -> dict[str, Any]:
     """What the newest inspection found; a tolerated one, and one before an amendment, is settled."""
-    certificate = certificates.by_number(tx, number)
-    if certificate is None:
-        return {}
-    last = certificates.held(tx, certificate).last
-    _, inspection = last.get("record:inspection", ("", {}))
-    settled = "tolerance" in inspection or "amendment" in last
+    _, inspection = held.last.get("record:inspection", ("", {}))
+    settled = "tolerance" in inspection or "amendment" in held.last
     return {} if settled else dict(inspection.get("found", {}))
 
 
-def _tolerated(tx: Transaction, own: OwnAuthority, number: str, found: Mapping[str, Any]) -> bool:
+def _tolerated(own: OwnAuthority, held: HeldCertificate, found: Mapping[str, Any]) -> bool:
     """Whether figures found differ from the certificate's, line by line within the policy."""
     measured = {name: found[name] for name in AMOUNTS if name in found}
-    certificate = certificates.by_number(tx, number)
-    if certificate is None or not measured:
-        return False
-    figures = certificates.held(tx, certificate).figures
-    recorded = {name: figures[name] for name in measured}
+    recorded = {name: held.figures[name] for name in measured}
     policy = own.config.policy
     return recorded != measured and within(
         recorded, measured, policy.tolerance_carats, policy.tolerance_usd
