@@ -10,6 +10,8 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Future
+from dataclasses import fields
+from operator import attrgetter
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -21,9 +23,26 @@ R = TypeVar("R")
 GC_OBJECTS = 100_000
 """Made before the collector looks: some twenty megabytes."""
 
+C = TypeVar("C", bound=type)
+
 MOST_WORKERS = 8
 WORTH_STARTING = 500
 """Items handed in before the workers are started; each takes some half a second to come up."""
+
+
+def travels(kind: C) -> C:
+    """Let the values of a dataclass be pickled as the call that makes them.
+
+    The way of dataclasses with slots looks every member up by name, in Python, and takes as long as
+    parsing the document.
+    """
+    members = attrgetter(*(member.name for member in fields(kind)))
+
+    def reduce(self: object) -> tuple[type, tuple[object, ...]]:
+        return kind, members(self)
+
+    kind.__reduce__ = reduce  # type: ignore[method-assign,assignment]
+    return kind
 
 
 class Crew:

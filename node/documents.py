@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from node.crew import travels
 from node.ids import Authority, DocId, Kid
 
 MAX_DOCUMENT_BYTES = 256 * 1024
@@ -37,6 +38,7 @@ class UnverifiedJws:
     _claims: Mapping[str, Any] = field(repr=False)
 
 
+@travels
 @dataclass(frozen=True, slots=True)
 class SignedDocument:
     """Authentic: signed by `iss` with a pinned key of the right role. Form and rules unjudged.
@@ -56,6 +58,7 @@ class SignedDocument:
     claims: Mapping[str, Any] = field(repr=False)
 
 
+@travels
 @dataclass(frozen=True, slots=True)
 class Document:
     """Authentic, and of the form its kind's schema demands. Rules unjudged."""

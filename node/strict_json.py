@@ -66,16 +66,19 @@ _DECODER = json.JSONDecoder(
 )
 
 
+_CONTAINERS = frozenset({dict, list})
+
+
 def _check_depth(value: Any) -> None:
-    level = [value] if isinstance(value, dict | list) else []
+    level = [value] if type(value) in _CONTAINERS else []
     for _ in range(MAX_DEPTH):
         if not level:
             return
         level = [
             child
             for item in level
-            for child in (item.values() if isinstance(item, dict) else item)
-            if isinstance(child, dict | list)
+            for child in (item.values() if type(item) is dict else item)
+            if type(child) in _CONTAINERS
         ]
     if level:
         raise ValueError(f"nested deeper than {MAX_DEPTH}")

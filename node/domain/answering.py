@@ -166,7 +166,8 @@ def _confirmation(document: Content, held: HeldCertificate, context: Context) ->
     """KP-F-003 to KP-F-005: the certificate's figures, or the amended ones; in time; sealed."""
     body = document.body
     for member in FIGURES:
-        if _told(body[member]) != _told(held.figures[member]):
+        told, recorded = body[member], held.figures[member]
+        if told != recorded and _told(told) != _told(recorded):
             detail = f"the certificate has {held.figures[member]}, got {body[member]}"
             yield finding("KP-F-003", f"/{member}", detail)
     received = body["received_on"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from node.crew import Crew
+from node.crew import Crew, travels
 from node.documents import Document, SignedDocument
 from node.domain.context import Context
 from node.domain.judgement import PASSED, Judgement, judge_content, judge_with_ledger
@@ -20,6 +20,7 @@ LOT = 32
 """Lines judged in one go: some ten milliseconds of work."""
 
 
+@travels
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What is known of a line before the ledger is asked.
@@ -56,13 +57,21 @@ class Verdict:
         """Whether it may bear on any other document: an alert means numbers nobody can list."""
         return self.document is not None and self.document.kind == ALERT.name
 
+    @property
+    def number(self) -> str | None:
+        """The number that a certificate takes."""
+        if self.document is None or self.document.kind != CERTIFICATE.name:
+            return None
+        number: str = self.document.body["number"]
+        return number
+
     def names(self) -> Iterator[str]:
         """The doc ids and the number that judging or recording it may touch."""
         if self.document is not None:
             yield self.document.doc_id
             yield from self.document.re
-            if self.document.kind == CERTIFICATE.name:
-                yield self.document.body["number"]
+            if self.number is not None:
+                yield self.number
 
 
 @dataclass(frozen=True, slots=True)

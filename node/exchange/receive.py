@@ -247,7 +247,8 @@ class Receiver:
         """Record what is new of a bundle; a result for each document, and the last place held."""
         own, peer, body = self._own, manifest.iss, manifest.body
         now_s = seconds(context.now)
-        with_facts = replace(context, facts=own.facts(tx))
+        facts = own.facts(tx)
+        with_facts = replace(context, facts=facts)
         known = streams.received_indexes(tx, peer, body["documents"])
         held_before, places, results = have.position, [], []
         accepted: list[str] = []
@@ -270,6 +271,7 @@ class Receiver:
                 if one.position > held_before:
                     have = have.then(base64url.decode(one.doc_id))
                     places.append((have, one.doc_id))
+            facts.look_up(one.verdict.number for one in run if one.verdict.number)
             told = [(one, otherwise(one)) for one in run]
             new = [one for one, result in told if result is None]
             first = own.log(tx, [one.verdict.signed for one in new], now_s)

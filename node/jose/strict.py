@@ -1,7 +1,6 @@
 """The strict parser of compact JWS (protocol section 2). Parses; believes nothing."""
 
 import hashlib
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -12,7 +11,6 @@ from node.errors import refuse
 from node.ids import DIGEST, DocId, Kid
 from node.jose.algorithms import ALGORITHMS
 
-_COMPACT = re.compile(rb"[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*")
 _HEADER_MEMBERS = {"alg", "kid", "typ"}
 _CACHED_BYTES = 512
 """Longer headers are none of ours; they are not kept in memory."""
@@ -46,7 +44,7 @@ def parse(raw: bytes, max_bytes: int = MAX_DOCUMENT_BYTES) -> UnverifiedJws:
     """
     if len(raw) > max_bytes:
         raise refuse("KP-J-003", f"expected at most {max_bytes} bytes, got {len(raw)}")
-    if not _COMPACT.fullmatch(raw):
+    if raw.translate(None, base64url.ALPHABET) != b"..":
         raise refuse("KP-J-002", "expected base64url characters and exactly two dots")
     header_part, payload_part, signature_part = raw.split(b".")
     # The header's form comes before the payload's: of a foreign JWS it says most plainly what is wrong.

@@ -153,13 +153,13 @@ def _check_lot(ring: KeyRing, lot: Sequence[Entry]) -> list[str | None]:
 def _check_document(ring: KeyRing, entry: Entry) -> str | None:
     """What is wrong with a document, or None."""
     assert entry.jws is not None
-    if wrong := _check_bytes(entry):
-        return wrong
     try:
         untrusted = parse(entry.jws, MAX_TRANSPORT_BYTES)
+        if untrusted.doc_id != entry.doc_id:
+            return _check_bytes(entry)
         signed = verify(untrusted, ring, KINDS[untrusted.typ].role, already_logged=True)
     except (RefusedError, KeyError) as error:
-        return f"{_name(entry)}: {error}"
+        return _check_bytes(entry) or f"{_name(entry)}: {error}"
     if (signed.typ, signed.iss, signed.claims["iat"]) != (entry.typ, entry.iss, entry.iat):
         return f"{_name(entry)}: kind, issuer or time beside it are not those of the document"
     return None

@@ -122,9 +122,25 @@ class LedgerFacts:
     def __init__(self, tx: Transaction, own: str) -> None:
         self._tx = tx
         self._own = own
+        self._unknown: set[str] = set()
+        self._unflagged: set[str] = set()
+
+    def look_up(self, numbers: Iterable[str]) -> None:
+        """Ask once for a run of documents which of their numbers the ledger knows nothing of.
+
+        Good until something is recorded: one question a run, where nearly all are new.
+        """
+        asked = set(numbers)
+        rows = self._tx.execute(
+            f"SELECT number FROM certificates WHERE number IN {EACH}", (each(asked),)
+        )
+        self._unknown = asked - {row["number"] for row in rows}
+        self._unflagged = asked - register.flagged(self._tx, asked)
 
     def certificate(self, participant: str, number: str) -> HeldCertificate | None:
         """The certificate with this number, if held."""
+        if number in self._unknown:
+            return None
         found = by_number(self._tx, number, participant)
         return None if found is None else held(self._tx, found)
 
@@ -156,7 +172,7 @@ class LedgerFacts:
 
     def alerts_on(self, number: str) -> list[Alert]:
         """The alerts in force that mean a number, oldest first."""
-        return register.on(self._tx, number)
+        return [] if number in self._unflagged else register.on(self._tx, number)
 
     def looked_at(self, certificate: str) -> int:
         """The entry of the last hold for alerts of a certificate; it is for all before it; or -1."""

@@ -7,11 +7,13 @@ from functools import lru_cache
 from typing import Any
 
 from node import base64url
+from node.crew import travels
 from node.documents import SignedDocument
 from node.ledger.database import Transaction
 from node.log import tree
 
 
+@travels
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One entry of the log. `jws` is None once a document was erased after retention."""

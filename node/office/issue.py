@@ -260,11 +260,13 @@ def _each(
 ) -> list[T]:
     """Do something to all shipments if the ledger allows each; all or nothing."""
     own.checkpoints.guard(tx)
-    with_facts = replace(context, facts=own.facts(tx))
+    facts = own.facts(tx)
+    with_facts = replace(context, facts=facts)
     done: list[T] = []
     refusals: list[RefusedError] = []
     indexes = count()
     for run in runs(prepared, _Prepared.names):
+        facts.look_up(item.draft.body["number"] for item in run)
         for item, index in zip(run, indexes, strict=False):
             findings = judge_with_ledger(item.draft, with_facts, PASSED).findings or (
                 _exceeded(item.sources, with_facts) or check(item)
