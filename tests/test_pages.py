@@ -16,6 +16,7 @@ from node.office.alert import raise_alert
 from node.office.officer import Officer
 from node.wiring import open_node
 from tests.shared import lacking
+from tests.test_api import make_token
 from tests.test_watch import fetch, issued, serving
 
 ROOT = Path(__file__).parents[1]
@@ -144,7 +145,7 @@ def test_what_is_vendored_is_what_its_list_says() -> None:
     for name, digest in listed.items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
     served = {f.name for f in folder.iterdir() if f.suffix in (".js", ".css")}
-    assert served - {"node.css"} == set(listed)
+    assert served - {"node.css", "docs.js"} == set(listed)
 
 
 def test_a_page_never_asks_another_host(browser: Browser, console: str) -> None:
@@ -163,3 +164,27 @@ def test_a_page_never_asks_another_host(browser: Browser, console: str) -> None:
 def test_the_pages_are_those_the_nav_names(console: str) -> None:
     for path in re.findall(r'id="nav-\d+" href="([^"]+)"', fetch(f"{console}/")[1]):
         assert fetch(console + path)[0] == 200
+
+
+def test_the_page_of_the_api_sends_what_its_forms_say(
+    page: Page, homes: dict[str, Path], console: str
+) -> None:
+    page.goto(f"{console}/docs")
+    page.get_by_label("Token for what is sent").fill(make_token(homes["RU"]))
+
+    page.locator("#list-certificates summary").click()
+    asking = page.get_by_role("form", name="Try list-certificates")
+    asking.get_by_label("side").fill("exporter")
+    asking.get_by_role("button").click()
+    expect(asking.get_by_role("status")).to_contain_text('"number": "RU00010118"')
+    page.locator("#revoke summary").click()
+    acting = page.get_by_role("form", name="Try revoke")
+    acting.get_by_label("number").fill("RU00010118")
+    acting.get_by_role("button").click()
+    expect(acting.get_by_role("status")).to_contain_text("200 OK")
+    expect(acting.get_by_role("status")).to_contain_text('"state": "void"')
+    acting.get_by_role("button").click()
+    expect(acting.get_by_role("status")).to_contain_text("wrong-state")
+    # An open page that is being worked in is not made anew when something happens.
+    page.wait_for_timeout(2500)
+    expect(acting.get_by_role("status")).to_be_visible()

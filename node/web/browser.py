@@ -28,6 +28,7 @@ def _tags() -> list[dict[str, Any]]:
 def _told(one: description.Operation) -> dict[str, Any]:
     served = description.served()
     told = served["paths"][one.path][one.method.lower()]
+    media, sample = _sample(told)
     return {
         "id": one.id,
         "method": one.method,
@@ -47,7 +48,9 @@ def _told(one: description.Operation) -> dict[str, Any]:
             for (place, name), parameter in one.parameters.items()
         ],
         "body": json.dumps(_short(_schema(one)), indent=2, ensure_ascii=False) if one.body else "",
-        "example": _example(one, told),
+        "media": media,
+        "sample": sample,
+        "example": _as_curl(one, media, sample),
         "answers": [
             {"status": status, "description": _resolved(served, answer, "responses")["description"]}
             for status, answer in told["responses"].items()
@@ -55,19 +58,26 @@ def _told(one: description.Operation) -> dict[str, Any]:
     }
 
 
-def _example(one: description.Operation, told: Mapping[str, Any]) -> str:
-    """A request as curl sends it, or ``""`` where the description has no example of a body."""
+def _sample(told: Mapping[str, Any]) -> tuple[str, str]:
+    """The media type of a body and an example of one; empty where there is none."""
     body = _resolved(description.served(), told.get("requestBody", {}), "requestBodies")
     for media, content in body.get("content", {}).items():
-        if "example" in content:
-            example = content["example"]
-            text = example if isinstance(example, str) else json.dumps(example, ensure_ascii=False)
-            quoted = text.replace("'", "'\\''")
-            return (
-                f'curl -X {one.method} "$NODE{one.path}" -H "Authorization: Bearer $TOKEN" \\\n'
-                f"  -H 'Content-Type: {media}' --data-binary '{quoted}'"
-            )
-    return ""
+        example = content.get("example", "")
+        if not isinstance(example, str):
+            example = json.dumps(example, ensure_ascii=False, indent=2)
+        return media, example
+    return "", ""
+
+
+def _as_curl(one: description.Operation, media: str, sample: str) -> str:
+    """The example as curl sends it."""
+    if not sample:
+        return ""
+    quoted = sample.replace("'", "'\\''")
+    return (
+        f'curl -X {one.method} "$NODE{one.path}" -H "Authorization: Bearer $TOKEN" \\\n'
+        f"  -H 'Content-Type: {media}' --data-binary '{quoted}'"
+    )
 
 
 def _schema(one: description.Operation) -> Any:
