@@ -1,5 +1,6 @@
 """Sender and receiver together over real HTTP, and a sender before a recipient that misbehaves."""
 
+import asyncio
 import json
 import shutil
 from collections.abc import Awaitable, Callable
@@ -45,6 +46,33 @@ def certificate(own: OwnAuthority, number: str) -> certificates.Certificate:
     found = own.ledger.read(lambda tx: certificates.by_number(tx, number))
     assert found is not None
     return found
+
+
+class TestIdle:
+    async def test_a_courier_with_nothing_to_say_writes_nothing(
+        self, ru: OwnAuthority, be: OwnAuthority
+    ) -> None:
+        written = lambda: ru.ledger.write(lambda tx: tx.total_changes)  # noqa: E731
+        async with listening(ru), listening(be), courier(ru, "EU-BE") as worker:
+            running = asyncio.create_task(worker.run())
+            issue(ru, shipments(), Officer())
+            worker.wake()
+            while state(ru).acknowledged < 1 or (await worker._look()).work:
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(backoff.FIRST_HEARTBEAT_S + 0.2)
+            before = written()
+
+            for _ in range(20):
+                worker.wake()
+                await asyncio.sleep(0.02)
+            idle = written()
+            issue(ru, shipments(start=1), Officer())
+            worker.wake()
+            while state(ru).acknowledged < 2:
+                await asyncio.sleep(0.02)
+            running.cancel()
+
+        assert idle == before
 
 
 class TestRound:

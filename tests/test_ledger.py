@@ -524,3 +524,13 @@ def test_seals_of_a_ledger_from_before_are_found_as_those_of_a_new_one(
         assert not any("certificates_number" in row["detail"] for row in plan), list(
             map(tuple, plan)
         )
+
+
+def test_what_need_not_outlast_a_power_cut_does_not_wait_for_the_disk(ru: OwnAuthority) -> None:
+    def how(tx: Transaction) -> int:
+        return int(tx.execute("PRAGMA synchronous").fetchone()[0])
+
+    full, normal = 2, 1
+    assert ru.ledger.write(how) == full
+    assert ru.ledger.write(how, durable=False) == normal
+    assert ru.ledger.write(how) == full
