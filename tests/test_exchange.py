@@ -48,6 +48,14 @@ def certificate(own: OwnAuthority, number: str) -> certificates.Certificate:
     return found
 
 
+async def acknowledged(own: OwnAuthority, position: int) -> None:
+    for _ in range(500):
+        if state(own).acknowledged >= position:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"position {position} was not acknowledged")
+
+
 class TestIdle:
     async def test_a_courier_with_nothing_to_say_writes_nothing(
         self, ru: OwnAuthority, be: OwnAuthority
@@ -57,8 +65,7 @@ class TestIdle:
             running = asyncio.create_task(worker.run())
             issue(ru, shipments(), Officer())
             worker.wake()
-            while state(ru).acknowledged < 1 or (await worker._look()).work:
-                await asyncio.sleep(0.02)
+            await acknowledged(ru, 1)
             await asyncio.sleep(backoff.FIRST_HEARTBEAT_S + 0.2)
             before = written()
 
@@ -68,8 +75,7 @@ class TestIdle:
             idle = written()
             issue(ru, shipments(start=1), Officer())
             worker.wake()
-            while state(ru).acknowledged < 2:
-                await asyncio.sleep(0.02)
+            await acknowledged(ru, 2)
             running.cancel()
 
         assert idle == before
