@@ -7,9 +7,10 @@ large task, work on plain values and hold nothing: where one dies, its lot is do
 import gc
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import BrokenExecutor, Future
+from concurrent.futures import BrokenExecutor
 from dataclasses import fields
 from operator import attrgetter
 from typing import TYPE_CHECKING, TypeVar
@@ -48,11 +49,13 @@ def travels(kind: C) -> C:
 class Crew:
     """Does lots of work in worker processes once they are there, and here until then."""
 
-    def __init__(self) -> None:
+    def __init__(self, ready: str = "") -> None:
+        """Names the module whose import makes ready what the work needs."""
+        self._prepared = ready
         self._lock = threading.Lock()
         self._items = 0
         self._pool: ProcessPoolExecutor | None = None
-        self._hello: Future[None] | None = None
+        self._coming: threading.Thread | None = None
 
     def start(self, work: Callable[[Lot], R], lot: Lot) -> Callable[[], R]:
         """Begin a lot.
@@ -85,6 +88,8 @@ class Crew:
 
     def close(self) -> None:
         """End the workers at once; what they do is not wanted any more."""
+        if self._coming is not None:
+            self._coming.join()
         if self._pool is not None:
             mine = list(self._pool._processes.values())  # noqa: SLF001 - no public way at once
             for process in mine:
@@ -95,28 +100,38 @@ class Crew:
     def _ready(self, items: int) -> "ProcessPoolExecutor | None":
         with self._lock:
             self._items += items
-            if self._pool is None and self._items >= WORTH_STARTING:
-                self._pool = _workers()
-                self._hello = self._pool.submit(_hello)
-            came_up = self._hello is not None and self._hello.done()
-            return self._pool if came_up else None
+            if self._coming is None and self._items >= WORTH_STARTING:
+                self._coming = threading.Thread(target=self._bring_up, name="crew")
+                self._coming.start()
+            return self._pool
+
+    def _bring_up(self) -> None:
+        """Beside the work that is done here meanwhile; where none come up, all of it is."""
+        try:
+            pool = _workers(self._prepared)
+            pool.submit(_hello).result()
+        except (BrokenExecutor, OSError):
+            return
+        self._pool = pool
 
     def _drop(self, pool: "ProcessPoolExecutor") -> None:
         with self._lock:
             if self._pool is pool:
-                self._pool, self._hello, self._items = None, None, 0
+                self._pool, self._coming, self._items = None, None, 0
 
 
-def _workers() -> "ProcessPoolExecutor":
+def _workers(ready: str) -> "ProcessPoolExecutor":
     # Late: most commands never need them, and the modules take a twentieth of a second.
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
+    # Copied from a fresh process that has loaded everything once: a copy of this one would have the
+    # locks of its threads, and one by one each would load everything itself.
+    context = multiprocessing.get_context("forkserver")
+    ours = [name for name in sys.modules if name.partition(".")[0] == "node"]
+    context.set_forkserver_preload([*ours, *([ready] if ready else [])])
     return ProcessPoolExecutor(
-        min(os.cpu_count() or 1, MOST_WORKERS),
-        # A fork would copy the threads' locks; a fresh process has none of them.
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_begin,
+        min(os.cpu_count() or 1, MOST_WORKERS), mp_context=context, initializer=_begin
     )
 
 

@@ -77,7 +77,7 @@ def open_node(
     with (
         in_use(config.node.database.parent, alone=alone),
         closing(Ledger(config.node.database)) as ledger,
-        closing(Crew()) as crew,
+        closing(Crew("node.exchange.ready")) as crew,
     ):
         _check_origin(ledger, config.node)
         keeper = checkpoint_keeper(config.node, keys, signers, ledger)
