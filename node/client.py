@@ -277,7 +277,8 @@ def _last(answer: dict[str, Any] | None) -> Reply:
     if answer is None:
         raise ConnectionError("the stream ended before the answer; send it again with its key")
     if answer["status"] >= 300:
-        raise ApiProblemError(answer["status"], answer["body"], None)
+        wait = answer.get("retry_after")
+        raise ApiProblemError(answer["status"], answer["body"], None if wait is None else str(wait))
     return Reply(answer["body"], "", answer["replayed"])
 
 

@@ -328,13 +328,20 @@ def is_loopback(url: str) -> bool:
 
 
 def check_url(url: str, sandbox: bool) -> None:
-    """Plain http only in the sandbox or to loopback (protocol section 4).
+    """An address that can be called; plain http only in the sandbox or to loopback (section 4).
 
     Raises:
-        ConfigError: ``insecure-url``.
+        ConfigError: ``insecure-url``; ``bad-config`` for what is no address.
     """
     if url.startswith("http://") and not (sandbox or is_loopback(url)):
         raise ConfigError(f"{url}: production needs https", code="insecure-url")
+    try:
+        parts = urlsplit(url)
+        good = not url or (bool(parts.hostname) and parts.port != 0 and "\\" not in url)
+    except ValueError:  # brackets, or a port, that are none
+        good = False
+    if not good:
+        raise ConfigError(f"{url!r:.200} is no address: expected https://HOST or https://HOST:PORT")
 
 
 def _node(home: Path, table: dict[str, Any]) -> NodeSettings:

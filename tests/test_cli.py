@@ -805,7 +805,7 @@ class TestSync:
 
         assert process.returncode == 0
         assert json.loads(out)["items"] == [
-            {"authority": "EU-BE", "delivered": 2, "fetched": 0, "error": None}
+            {"authority": "EU-BE", "delivered": 2, "fetched": 0, "error": None, "busy": False}
         ]
 
 

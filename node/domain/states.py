@@ -183,6 +183,30 @@ FAMILIES = sorted(
 )
 
 
+def shown(side: str, stored: str, outcome: str) -> str:
+    """The state that is shown: what a receipt says of a certificate changes what is stored not.
+
+    Args:
+        side: Whose.
+        stored: As its documents and records have left it.
+        outcome: ``accepted``, ``duplicate`` or ``rejected`` by the peer's receipt, or ``""``.
+    """
+    settled = "accepted" if outcome == "duplicate" else outcome
+    change = transition(side, stored, f"receipt:{settled}")
+    return change.target if change is not None and change.target else stored
+
+
+def shown_in(wanted: str) -> set[str]:
+    """What is shown in a family of states, each as ``SIDE/STORED STATE/OUTCOME``."""
+    return {
+        f"{side}/{stored}/{outcome}"
+        for side in (EXPORTER, IMPORTER)
+        for stored in MEANINGS
+        for outcome in ("", "accepted", "duplicate", "rejected")
+        if family(shown(side, stored, outcome)) == wanted
+    }
+
+
 def rule_of(side: str, event: str) -> str | None:
     """The rule of an event on a side, or None if it never happens there."""
     return _RULE_OF.get((side, event))

@@ -18,7 +18,7 @@ from node.exchange.receive import Receiver
 from node.exchange.send import Outgoing, Sender
 from node.ids import Authority
 from node.jose.strict import parse
-from node.ledger import entries, peers, transport
+from node.ledger import acts, entries, peers, transport
 from node.ledger.database import Transaction
 
 
@@ -76,6 +76,8 @@ def make(own: OwnAuthority, peer: Authority, proof_from: int | None = None) -> O
     made = Sender(own).carried(peer)
     if made is None:
         raise ProblemError("paused", f"an incident has stopped what goes to {peer}")
+    told = f"{peer} {made.manifest}: {made.count} documents"
+    own.ledger.write(lambda tx: acts.note(tx, own.now_s(), "bundle export", told))
     return made
 
 
@@ -94,12 +96,16 @@ def take_in(own: OwnAuthority, raw: bytes) -> TakenIn:
     first_line, _, rest = raw.partition(b"\n")
     try:
         if _typ(first_line) == RECEIPT.typ:
-            return _receipt(own, first_line, rest.removesuffix(b"\n"))
-        return _bundle(own, first_line, rest, whole=b"\n" in raw)
+            done = _receipt(own, first_line, rest.removesuffix(b"\n"))
+        else:
+            done = _bundle(own, first_line, rest, whole=b"\n" in raw)
     except ProblemError as problem:
         if problem.code == "unknown-peer":
             raise refuse("KP-S-001", "the file is of no peer of this node") from None
         raise
+    told = f"{done.kind} of {done.peer}: {len(done.results)} documents"
+    own.ledger.write(lambda tx: acts.note(tx, own.now_s(), "bundle import", told))
+    return done
 
 
 def _bundle(own: OwnAuthority, first_line: bytes, rest: bytes, *, whole: bool) -> TakenIn:

@@ -35,7 +35,9 @@ def note_each(
     officer: str | None,
 ) -> None:  # fmt: skip
     """As `note`, for an act on several subjects."""
-    account = _acting.get() or _account()
+    acting = _acting.get() or _Acting()
+    account = acting.account or _account()
+    office, officer = office or acting.office, officer or acting.officer
     tx.executemany(
         "INSERT INTO acts (at, verb, subject, office, officer, account) VALUES (?, ?, ?, ?, ?, ?)",
         [(at_s, verb, subject, office, officer, account) for subject in subjects],
@@ -61,13 +63,22 @@ def listed(tx: Transaction, subject: str) -> list[Act]:
     return [Act(*row) for row in rows]
 
 
-_acting: ContextVar[str | None] = ContextVar("acting", default=None)
+@dataclass(frozen=True, slots=True)
+class _Acting:
+    account: str = ""
+    office: str | None = None
+    officer: str | None = None
+
+
+_acting: ContextVar[_Acting | None] = ContextVar("acting", default=None)
 
 
 @contextmanager
-def on_account_of(account: str) -> Iterator[None]:
-    """Acts noted within are on this account."""
-    before = _acting.set(account)
+def on_account_of(
+    account: str, office: str | None = None, officer: str | None = None
+) -> Iterator[None]:
+    """Acts noted within are on this account, and in these names where they say no others."""
+    before = _acting.set(_Acting(account, office, officer))
     try:
         yield
     finally:

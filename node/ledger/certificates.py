@@ -4,6 +4,7 @@ Everything here follows from the log (`node.ledger.folding`). What a receipt say
 is read beside it and changes no stored state.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -108,8 +109,12 @@ _SELECT = (
 )
 
 
-PAGE = 500
-"""Certificates read at a time, where many are looked through."""
+_SHOWN = (
+    "side || '/' || state || '/' || coalesce((SELECT o.outcome FROM outcomes o "
+    "WHERE o.doc_id = certificates.doc_id AND o.peer = certificates.peer "
+    "AND certificates.side = 'exporter'), '')"
+)
+"""What `states.shown_in` names."""
 
 MANY_PARTIES = 200
 
@@ -263,11 +268,17 @@ def found(tx: Transaction, name: str) -> Certificate:
 
 
 def version(tx: Transaction, certificate: Certificate) -> str:
-    """A text that changes with whatever happens to a certificate, its peer's receipts included."""
+    """A text that changes with whatever happens to a certificate.
+
+    Its peer's receipts, inquiries about it and alerts that mean it are among that.
+    """
     (last,) = tx.execute(
         "SELECT coalesce(max(idx), -1) FROM life WHERE certificate = ?", (certificate.doc_id,)
     ).fetchone()
-    return f"{certificate.doc_id[:12]}-{last}-{certificate.outcome or 'none'}"
+    beside = [(str(a.doc_id), a.standing) for a in register.on(tx, certificate.number)]
+    beside += [(q.doc_id, q.verdict or "") for q in inquiries.about(tx, certificate.number)]
+    told = hashlib.sha256(repr((last, certificate.outcome, beside)).encode()).hexdigest()
+    return f"{certificate.doc_id[:12]}-{told[:16]}"
 
 
 def by_doc_id(tx: Transaction, doc_id: str) -> Certificate | None:
@@ -301,24 +312,29 @@ def listed(
     wanted = {"side = ?": side, "peer = ?": peer, f"entry IN {seals.OF}": seal}
     where = ["number > ?", *(clause for clause, value in wanted.items() if value)]
     values = [value for value in wanted.values() if value]
+    if state is not None:
+        where.append(f"{_SHOWN} IN {EACH}")
+        values.append(each(states.shown_in(state)))
     named = parties.named(tx, party) if party else None
-    page_size = PAGE if state else limit  # what is left out is read, too
-    found: list[Certificate] = []
-    while len(found) < limit:
-        keys = _keys(tx, " AND ".join(where), [after, *values], page_size, named)
-        rows = tx.execute(f"{_SELECT} WHERE c.entry IN {EACH} ORDER BY c.number", (each(keys),))
-        page = [_certificate(row) for row in rows]
-        found += (one for one in page if state in (None, states.family(one.state)))
-        if len(page) < page_size:
-            break
-        after = page[-1].number
-    return found[:limit]
+    keys = _keys(tx, " AND ".join(where), [after, *values], limit, named)
+    rows = tx.execute(f"{_SELECT} WHERE c.entry IN {EACH} ORDER BY c.number", (each(keys),))
+    return [_certificate(row) for row in rows]
 
 
-def in_states(tx: Transaction, side: str, wanted: Iterable[str]) -> Iterator[Certificate]:
-    """The certificates of a side in some states, by number."""
+def in_states(
+    tx: Transaction,
+    side: str,
+    wanted: Iterable[str],
+    *,
+    issued_until: str = "9999",
+    expiring_from: str = "",
+    expiring_until: str = "9999",
+) -> Iterator[Certificate]:
+    """The certificates of a side in some states, by number; days bound them as documents write them."""
     rows = tx.execute(
-        f"{_SELECT} WHERE c.side = ? AND c.state IN {EACH} ORDER BY c.number", (side, each(wanted))
+        f"{_SELECT} WHERE c.side = ? AND c.state IN {EACH} AND c.issued_on <= ? "
+        "AND c.expires_on BETWEEN ? AND ? ORDER BY c.number",
+        (side, each(wanted), issued_until, expiring_from, expiring_until),
     )
     return map(_certificate, rows)
 
@@ -473,9 +489,7 @@ def _who(speaker: str, claims: Mapping[str, Any]) -> str:
 
 def _certificate(row: Any) -> Certificate:
     participant, number, doc_id, side, peer, outcome, errors, state, jws, at = row
-    settled = "accepted" if outcome == "duplicate" else outcome
-    change = states.transition(side, state, f"receipt:{settled}")
-    shown = change.target if change is not None and change.target else state
+    shown = states.shown(side, state, outcome)
     body = entries.claims(bytes(jws))["body"]
     told = json.loads(errors) if errors != "[]" else []
     return Certificate(participant, number, doc_id, side, peer, outcome, told, shown, body, at)

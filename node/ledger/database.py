@@ -30,7 +30,7 @@ EACH = "(SELECT value FROM json_each(?))"
 BUSY_TIMEOUT_S = 30
 """How long a writer waits for another process (a command beside `serve`)."""
 
-READERS = 2
+READERS, LONG_READERS = 4, 2
 
 GROUP = 64
 """At most so many transactions are committed together."""
@@ -79,7 +79,7 @@ class Ledger:
         self._busy_timeout_s = busy_timeout_s
         self._writer = ThreadPoolExecutor(1, "ledger-writer")
         self._readers = ThreadPoolExecutor(READERS, "ledger-reader")
-        self._long_reader = ThreadPoolExecutor(1, "ledger-long-reader")
+        self._long_reader = ThreadPoolExecutor(LONG_READERS, "ledger-long-reader")
         self._waiting: SimpleQueue[_Asked] = SimpleQueue()
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
@@ -114,12 +114,17 @@ class Ledger:
         result: T = asked.done.result()
         return result
 
+    def write_soon(self, act: Callable[[Transaction], None]) -> None:
+        """As `write`, but neither waited for nor durable at once; a failure is nobody's business."""
+        self._waiting.put(_Asked(act, Future(), durable=False))
+        self._writer.submit(self._write_waiting)
+
     def read(self, query: Callable[[Transaction], T], *, long: bool = False) -> T:
         """Run `query` on one consistent view of the database.
 
         Args:
             query: What to read.
-            long: Whether it may take minutes; such wait for each other, and nobody waits for them.
+            long: Whether it may take seconds or minutes; such wait for each other, nobody for them.
 
         Raises:
             LedgerUnavailableError: The database cannot be read.

@@ -60,11 +60,11 @@ def _enter_certificates(tx: Transaction, logged: list[Logged], own: str) -> None
         state = PRESENTED if number in presented else states.FIRST[side]
         rows.append(
             (participant_of(iss), number, one.doc_id, side, peer, state, one.entry, exporter,
-             importer)
+             importer, body["issued_on"], body["expires_on"])
         )  # fmt: skip
     tx.executemany(
         "INSERT INTO certificates (participant, number, doc_id, side, peer, state, entry, "
-        "exporter, importer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "exporter, importer, issued_on, expires_on) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         rows,
     )
     seals.enter(tx, [(one.entry, one.claims["body"]) for one in logged])

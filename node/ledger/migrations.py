@@ -336,13 +336,15 @@ def _webhooks(db: Database) -> None:
     )
 
 
-@migrations(name="0008-seals")
-def _seals(db: Database) -> None:
+@migrations(name="0008-search")
+def _search(db: Database) -> None:
     _run(
         db,
         """
         CREATE TABLE seals (
-          seal TEXT NOT NULL, entry INTEGER NOT NULL, PRIMARY KEY (seal, entry)) STRICT, WITHOUT ROWID
+          seal TEXT NOT NULL, entry INTEGER NOT NULL, PRIMARY KEY (seal, entry)) STRICT, WITHOUT ROWID;
+        ALTER TABLE certificates ADD COLUMN issued_on TEXT NOT NULL DEFAULT '';
+        ALTER TABLE certificates ADD COLUMN expires_on TEXT NOT NULL DEFAULT ''
         """,
     )
     held = db.conn.execute(
@@ -350,12 +352,18 @@ def _seals(db: Database) -> None:
         "SELECT c.entry, d.jws FROM life l JOIN documents d USING (idx) "
         "JOIN documents o ON o.doc_id = l.certificate JOIN certificates c ON c.entry = o.idx"
     )
+    days = []
     for entry, jws in held:
         body = json.loads(base64url.decode(bytes(jws).split(b".")[1]))["body"]
         db.conn.executemany(
             "INSERT OR IGNORE INTO seals VALUES (?, ?)",
             [(container["seal"], entry) for container in body.get("containers", ())],
         )
+        if "mining_origins" in body:
+            days.append((body["issued_on"], body["expires_on"], entry))
+    db.conn.executemany(
+        "UPDATE certificates SET issued_on = ?, expires_on = ? WHERE entry = ?", days
+    )
 
 
 def _run(db: Database, statements: str) -> None:

@@ -65,10 +65,14 @@ def add_peer(
     path, target = home / settings.PEERS_FILE, home / file_name
     _with_it(path, table)  # before anything is written
     own.ledger.write(lambda tx: _pin(tx, own, keys))
-    target.parent.mkdir(exist_ok=True)
-    durable_file.write(target, dumps(keys.as_json()) + b"\n", mode=0o644)
-    # In a transaction, so that two who add peers at once do so one after the other.
-    own.ledger.write(lambda _: durable_file.write(path, _with_it(path, table), mode=0o644))
+
+    def write(_: Transaction) -> None:
+        raw = _with_it(path, table)
+        target.parent.mkdir(exist_ok=True)
+        durable_file.write(target, dumps(keys.as_json()) + b"\n", mode=0o644)
+        durable_file.write(path, raw, mode=0o644)
+
+    own.ledger.write(write)  # a transaction, so that two who add peers at once do not meet here
     return keys
 
 

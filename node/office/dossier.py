@@ -3,13 +3,15 @@
 import io
 import json
 import zipfile
+from calendar import monthrange
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 from node.authority import OwnAuthority
 from node.clock import iso, seconds
+from node.domain.kinds import RECEIPT
 from node.domain.states import EXPORTER
 from node.ledger import certificates, checkpoints, entries, inquiries, register, sources
 from node.ledger.certificates import Certificate
@@ -27,6 +29,7 @@ _README = """\
 certificates.csv   one row for each line of a certificate, the figures that count
 summary.json       counts, carats and values by side and authority; what is open
 documents/         every signed document of each certificate, exactly as it stands in the log
+receipts/          the receipts of the peers, each of a whole bundle; it names what it took by doc id
 keys/              the public key sets that verify them
 checkpoint.txt     the log's signed checkpoint when this was made
 
@@ -96,19 +99,24 @@ def dossier(own: OwnAuthority, month: date) -> tuple[bytes, dict[str, Any]]:
             archive.writestr("README.txt", text)
             archive.writestr("summary.json", json.dumps(summary, indent=2, ensure_ascii=False))
             archive.writestr("certificates.csv", table.to_csv(rows(tx, wanted)))
+            receipts: set[str] = set()
             for one in wanted:
+                folder = one.number.replace("/", "_")
                 for place, (kind, doc_id) in enumerate(_documents(tx, one), 1):
-                    jws = entries.document(tx, doc_id)
-                    folder = one.number.replace("/", "_")
-                    if jws is not None:
+                    if kind.startswith(RECEIPT.name):
+                        receipts.add(doc_id)
+                    elif (jws := entries.document(tx, doc_id)) is not None:
                         archive.writestr(f"documents/{folder}/{place:02}-{kind}.jws", jws)
+            for doc_id in sorted(receipts):  # each is of a whole bundle
+                if (jws := entries.document(tx, doc_id)) is not None:
+                    archive.writestr(f"receipts/{doc_id}.jws", jws)
             for name, keys in {**keys_of_all_times(tx, own.config), own.name: own.keys}.items():
                 archive.writestr(f"keys/{name}.jwks.json", dumps(keys.as_json()))
             if (signed := checkpoints.newest(tx)) is not None:
                 archive.writestr("checkpoint.txt", signed.note)
         return buffer.getvalue(), summary
 
-    return own.ledger.read(query)
+    return own.ledger.read(query, long=True)
 
 
 def _documents(tx: Transaction, one: Certificate) -> Iterator[tuple[str, str]]:
@@ -126,7 +134,7 @@ def _summary(
     tx: Transaction, own: OwnAuthority, month: date, wanted: list[Certificate], now_s: int
 ) -> dict[str, Any]:
     today = day_of(own, own.clock.now()).isoformat()
-    last = (month.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+    last = month.replace(day=monthrange(month.year, month.month)[1])
     sides: dict[str, dict[str, dict[str, Any]]] = {"exports": {}, "imports": {}}
     for one in wanted:
         held = certificates.held(tx, one)

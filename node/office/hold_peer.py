@@ -118,7 +118,9 @@ def renew_keys(
         peers.update(tx, authority, next_try=0, attempts=0)
 
     own.ledger.write(act)
-    durable_file.write(settings.jwks, dumps(keys.as_json()) + b"\n", mode=0o644)
+    raw = dumps(keys.as_json()) + b"\n"
+    # A transaction, so that two who do the same at once do not meet here.
+    own.ledger.write(lambda _: durable_file.write(settings.jwks, raw, mode=0o644))
     return keys
 
 

@@ -91,9 +91,13 @@ def _step(tx: Transaction, own: OwnAuthority, lines: table.Rows, officer: Office
     number, issuer = row["number"], row["issued_by"]
     ours = participant_of(issuer) == participant_of(own.name)
     peer = row.get("to", "") if ours else issuer
-    if certificates.by_number(tx, number) or sources.on_paper(tx, number):
+    here = _on_record(tx, number)
+    if here is not None and here == carats:
         return Step(line, number, HERE, peer, carats)
     try:
+        if here is not None:
+            detail = f"{number} is on record with {here} carats, the table has {carats}"
+            raise RefusedError([finding("KP-C-003", "/carats", detail)])
         if wrong := table.contradictions(lines):
             raise RefusedError(wrong)
         if ours:
@@ -109,6 +113,14 @@ def _step(tx: Transaction, own: OwnAuthority, lines: table.Rows, officer: Office
     return Step(
         line, number, REFUSED, peer, carats, first.code, first.detail, first.rule, first.pointer
     )
+
+
+def _on_record(tx: Transaction, number: str) -> str | None:
+    """The carats of a certificate that is held, or was admitted on paper; None if it is neither."""
+    if (certificate := certificates.by_number(tx, number)) is not None:
+        return str(certificates.held(tx, certificate).figures["totals"]["carats"])
+    paper = sources.on_paper(tx, number)
+    return None if paper is None else str(paper[1])
 
 
 def _admit(own: OwnAuthority, rows: list[dict[str, str]], officer: Officer) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
-from itertools import count
 from typing import Any, TypeVar
 
 from node import base64url, strict_json
@@ -75,9 +74,43 @@ def issue(
         LogBehindError: Nothing may be signed.
     """
     context = _circumstances(own)
-    prepared = _prepare(own, shipments, _named(own, officer, context), context, progress)
+    prepared, refusals = _prepare(own, shipments, _named(own, officer, context), context, progress)
+    if refusals:
+        raise RefusedShipmentsError(refusals)
     own.fault("issue.commit")
-    return own.ledger.write(lambda tx: _record(tx, own, prepared, context, officer, progress))
+
+    def write(tx: Transaction) -> list[Issued]:
+        made, refused = _record(tx, own, prepared, context, officer, progress)
+        if refused:
+            raise RefusedShipmentsError(refused)
+        return made
+
+    return own.ledger.write(write)
+
+
+def issue_each(
+    own: OwnAuthority, shipments: Sequence[Any], officer: Officer, progress: Progress = untold
+) -> list[Issued | RefusedError]:
+    """Issue a certificate for each shipment that is not refused, in one transaction.
+
+    Arguments are those of `issue`.
+
+    Returns:
+        One result a shipment, in order; those issued are durable and queued.
+
+    Raises:
+        LogBehindError: Nothing may be signed.
+    """
+    context = _circumstances(own)
+    prepared, refusals = _prepare(own, shipments, _named(own, officer, context), context, progress)
+    made, refused = own.ledger.write(
+        lambda tx: _record(tx, own, prepared, context, officer, progress, each=True)
+    )
+    told: dict[int, Issued | RefusedError] = {
+        refusal.index or 0: refusal for refusal in (*refusals, *refused)
+    }
+    left = iter(made)
+    return [told.get(at) or next(left) for at in range(len(shipments))]
 
 
 Record = Callable[[Transaction, Mapping[str, Any], Mapping[str, Any], int], str]
@@ -94,7 +127,9 @@ def reserve(
     """
     context = _circumstances(own)
     named = _named(own, officer, context)
-    prepared = _prepare(own, shipments, named, context, untold)
+    prepared, refusals = _prepare(own, shipments, named, context, untold)
+    if refusals:
+        raise RefusedShipmentsError(refusals)
 
     def write(tx: Transaction) -> list[str]:
         def unreserved(item: _Prepared) -> list[Finding]:
@@ -107,7 +142,10 @@ def reserve(
         def act(run: Sequence[_Prepared]) -> list[str]:
             return [record(tx, item.shipment, named.validated_by, named.iat) for item in run]
 
-        return _each(tx, own, prepared, context, unreserved, act, untold)
+        reserved, refused = _each(tx, own, prepared, context, unreserved, act, untold)
+        if refused:
+            raise RefusedShipmentsError(refused)
+        return reserved
 
     return own.ledger.write(write)
 
@@ -130,8 +168,9 @@ class _Named:
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A shipment that passed everything that needs no ledger."""
+    """A shipment that passed everything that needs no ledger; `index` is its place among all."""
 
+    index: int
     shipment: Mapping[str, Any]
     draft: Draft
     sources: Sequence[Mapping[str, Any]]
@@ -149,19 +188,19 @@ def _prepare(
     named: _Named,
     context: Context,
     progress: Progress,
-) -> list[_Prepared]:
+) -> tuple[list[_Prepared], list[RefusedError]]:
     prepared, refusals = [], []
     for index, shipment in enumerate(through(shipments, "checking", progress)):
         try:
-            prepared.append(_prepare_one(own, shipment, named, context))
+            prepared.append(_prepare_one(own, index, shipment, named, context))
         except RefusedError as refusal:
             refusals.append(_placed(refusal.findings, index, shipment))
-    if refusals:
-        raise RefusedShipmentsError(refusals)
-    return prepared
+    return prepared, refusals
 
 
-def _prepare_one(own: OwnAuthority, shipment: Any, named: _Named, context: Context) -> _Prepared:
+def _prepare_one(
+    own: OwnAuthority, index: int, shipment: Any, named: _Named, context: Context
+) -> _Prepared:
     if wrong := check("shipment.v1", shipment) or _ends(own, shipment):
         raise RefusedError(wrong)
     sources = shipment.get("source_certificates", ())
@@ -170,7 +209,7 @@ def _prepare_one(own: OwnAuthority, shipment: Any, named: _Named, context: Conte
     draft = Draft(CERTIFICATE.name, own.name, (Authority(shipment["to"]),), named.iat, body)
     if findings := judge_content(draft, context).findings or _added_sources(shipment):
         raise RefusedError(findings)
-    return _Prepared(shipment, draft, sources, disclosure)
+    return _Prepared(index, shipment, draft, sources, disclosure)
 
 
 def _ends(own: OwnAuthority, shipment: Mapping[str, Any]) -> list[Finding]:
@@ -240,12 +279,15 @@ def _record(
     context: Context,
     officer: Officer,
     progress: Progress,
-) -> list[Issued]:
+    *,
+    each: bool = False,
+) -> tuple[list[Issued], list[RefusedError]]:
     return _each(
         tx, own, prepared, context,
         lambda item: _of_draft(tx, own, item, officer),
         lambda run: _sign(tx, own, run, officer),
         progress,
+        each=each,
     )  # fmt: skip
 
 
@@ -257,28 +299,36 @@ def _each(
     check: Callable[[_Prepared], list[Finding]],
     act: Callable[[Sequence[_Prepared]], list[T]],
     progress: Progress,
-) -> list[T]:
-    """Do something to all shipments if the ledger allows each; all or nothing."""
+    *,
+    each: bool = False,
+) -> tuple[list[T], list[RefusedError]]:
+    """Act on shipments as far as the ledger, and `check`, allow it.
+
+    Where some are refused, `each` says whether the others are done; else the caller undoes all.
+
+    Returns:
+        What came of those that were done, in order, and the refusals.
+    """
     own.checkpoints.guard(tx)
     facts = own.facts(tx)
     with_facts = replace(context, facts=facts)
     done: list[T] = []
     refusals: list[RefusedError] = []
-    indexes = count()
     for run in runs(prepared, _Prepared.names):
         facts.look_up(item.draft.body["number"] for item in run)
-        for item, index in zip(run, indexes, strict=False):
+        good = []
+        for item in run:
             findings = judge_with_ledger(item.draft, with_facts, PASSED).findings or (
                 _exceeded(item.sources, with_facts) or check(item)
             )
             if findings:
-                refusals.append(_placed(findings, index, item.draft.body))
-        if not refusals:
-            done += act(run)
-            progress("signing", len(done), len(prepared))
-    if refusals:
-        raise RefusedShipmentsError(refusals)
-    return done
+                refusals.append(_placed(findings, item.index, item.draft.body))
+            else:
+                good.append(item)
+        if good and (each or not refusals):
+            done += act(good)
+        progress("signing", len(done) + len(refusals), len(prepared))
+    return done, refusals
 
 
 def _of_draft(

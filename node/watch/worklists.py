@@ -88,10 +88,14 @@ def _disputed(tx: Transaction, asked: Asked) -> Iterator[Item]:
 
 
 def _overdue(tx: Transaction, asked: Asked) -> Iterator[Item]:
-    for one in certificates.in_states(tx, EXPORTER, UNCONFIRMED):
+    allowed, peers = asked.own.config.thresholds, asked.own.config.peers
+    limits = [allowed(name).overdue_days for name in ("", *(peer.authority for peer in peers))]
+    least = min(limits) if asked.older_than_days is None else asked.older_than_days
+    until = (asked.today - timedelta(days=least)).isoformat()
+    for one in certificates.in_states(tx, EXPORTER, UNCONFIRMED, issued_until=until):
         limit = asked.older_than_days
         if limit is None:
-            limit = asked.own.config.thresholds(one.peer).overdue_days
+            limit = allowed(one.peer).overdue_days
         due = date.fromisoformat(one.body["issued_on"]) + timedelta(days=limit)
         if due < asked.today:
             reminded = [
@@ -106,23 +110,27 @@ def _overdue(tx: Transaction, asked: Asked) -> Iterator[Item]:
 
 
 def _expiring(tx: Transaction, asked: Asked) -> Iterator[Item]:
-    until = (asked.today + timedelta(days=asked.within_days)).isoformat()
-    for one in _open(tx):
-        if asked.today.isoformat() <= one.body["expires_on"] <= until:
-            turn = one.peer if one.side == EXPORTER else asked.own.name
+    since, until = asked.today, asked.today + timedelta(days=asked.within_days)
+    for side, wanted in ((EXPORTER, UNCONFIRMED), (IMPORTER, (*ARRIVING, *HELD))):
+        for one in certificates.in_states(
+            tx, side, wanted, expiring_from=since.isoformat(), expiring_until=until.isoformat()
+        ):
+            turn = one.peer if side == EXPORTER else asked.own.name
             yield _item(one, asked, one.body["expires_on"], turn)
 
 
 def _expired_in_transit(tx: Transaction, asked: Asked) -> Iterator[Item]:
-    for one in certificates.in_states(tx, EXPORTER, UNCONFIRMED):
-        if one.body["expires_on"] < asked.today.isoformat():
-            yield _item(one, asked, one.body["expires_on"], asked.own.name)
+    yield from _expired(tx, asked, EXPORTER, UNCONFIRMED)
 
 
 def _never_presented(tx: Transaction, asked: Asked) -> Iterator[Item]:
-    for one in certificates.in_states(tx, IMPORTER, ("announced",)):
-        if one.body["expires_on"] < asked.today.isoformat():
-            yield _item(one, asked, one.body["expires_on"], asked.own.name)
+    yield from _expired(tx, asked, IMPORTER, ("announced",))
+
+
+def _expired(tx: Transaction, asked: Asked, side: str, wanted: tuple[str, ...]) -> Iterator[Item]:
+    until = (asked.today - timedelta(days=1)).isoformat()
+    for one in certificates.in_states(tx, side, wanted, expiring_until=until):
+        yield _item(one, asked, one.body["expires_on"], asked.own.name)
 
 
 def _unannounced(tx: Transaction, asked: Asked) -> Iterator[Item]:
@@ -181,6 +189,8 @@ def _warned(tx: Transaction, number: str) -> tuple[Alert, str]:
 
 def _vigilance(tx: Transaction, asked: Asked) -> Iterator[Item]:
     rows = asked.own.config.policy.vigilance
+    if not rows:
+        return
     for one in certificates.in_states(tx, IMPORTER, (*ARRIVING, *map(states.on_hold, ARRIVING))):
         because = [row.because for row in rows if row.fits(one.body)]
         if because:
@@ -274,7 +284,7 @@ def read(
         older_than_days: For `overdue`: in place of what `peers.toml` allows.
     """
     asked = Asked(own, day_of(own, own.clock.now()), within_days, older_than_days)
-    items = own.ledger.read(lambda tx: list(LISTS[name].read(tx, asked)))
+    items = own.ledger.read(lambda tx: list(LISTS[name].read(tx, asked)), long=True)
     return [asdict(item) for item in sorted(items, key=_urgency)]
 
 
@@ -307,11 +317,6 @@ def attention(held: Certificate, day: str, *, differs: bool, flagged: bool) -> s
     if held.side == EXPORTER and held.state in UNCONFIRMED:
         return "expired unconfirmed"
     return "announced and never presented" if held.state == "announced" else None
-
-
-def _open(tx: Transaction) -> Iterator[Certificate]:
-    yield from certificates.in_states(tx, EXPORTER, UNCONFIRMED)
-    yield from certificates.in_states(tx, IMPORTER, (*ARRIVING, *HELD))
 
 
 def _item(one: Certificate, asked: Asked, due: str | None, turn: str, detail: str = "") -> Item:

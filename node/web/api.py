@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
+from multidict import MultiMapping
 
 from node import strict_json
 from node.authority import OwnAuthority
@@ -29,7 +30,7 @@ from node.errors import (
 from node.ledger import access, acts, entries
 from node.ledger.access import Token
 from node.ledger.database import Transaction
-from node.office.access import NoAccessError, check
+from node.office.access import NoAccessError, check, still_good
 from node.office.officer import Officer
 from node.progress import Progress, untold
 from node.watch import peers
@@ -38,6 +39,7 @@ from node.web.call import Answer, ApiError, Call, Handler
 from node.web.description import Operation
 from node.web.feed import stream
 from node.web.limits import Limits, is_loopback_address
+from node.web.rooms import Rooms, check_there, room_of
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 REPLAYED = "Idempotent-Replay"
@@ -59,17 +61,28 @@ class _Asked:
         return hashlib.sha256(line.encode() + self.raw).digest()
 
 
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What all operations share."""
+
+    own: OwnAuthority
+    rooms: Rooms
+    limits: Limits
+    closing: asyncio.Event
+
+
 def routes(
-    own: OwnAuthority, acted: Callable[[], None], closing: asyncio.Event
+    own: OwnAuthority, acted: Callable[[], None], closing: asyncio.Event, rooms: Rooms
 ) -> list[web.RouteDef]:
     """Health, the description itself, and a route for each operation of it.
 
     Args:
         own: The node.
         acted: Called after each act, as there may be something to deliver.
-        closing: Set when streams are to end.
+        closing: Set when streams, and work that takes long, are to end.
+        rooms: Where the work is done.
     """
-    limits = Limits()
+    desk = _Desk(own, rooms, Limits(), closing)
 
     async def healthz(_: web.Request) -> web.Response:
         return web.json_response({"ok": True, "authority": own.name, "sandbox": own.sandbox})
@@ -90,7 +103,7 @@ def routes(
     def route(operation: Operation) -> web.RouteDef:
         async def handle(request: web.Request) -> web.StreamResponse:
             try:
-                answer = await _handle(own, operation, request, limits, closing)
+                answer = await _handle(desk, operation, request)
                 if operation.acts:
                     acted()
                 return answer
@@ -107,27 +120,25 @@ def routes(
     ]
 
 
-async def _handle(
-    own: OwnAuthority,
-    operation: Operation,
-    request: web.Request,
-    limits: Limits,
-    closing: asyncio.Event,
-) -> web.StreamResponse:
+async def _handle(desk: _Desk, operation: Operation, request: web.Request) -> web.StreamResponse:
+    own, rooms = desk.own, desk.rooms
     token = await asyncio.to_thread(_admit, own, operation, request)
     if token is not None:
-        limits.count_token(token.id)
-    query = operation.query(request.query)
+        desk.limits.count_token(token.id)
+    query = operation.query(_once_each(request.query))
     streams = operation.streams and progress.wanted(request)
     if streams and operation.id == "events":
-        return await stream(own, request, query, closing)
+        still = (lambda: still_good(own, token.id)) if token else (lambda: None)
+        return await stream(own, request, query, desk.closing, still)
     raw = await _body(request, operation) if operation.media else b""
-    asked = _Asked(operation, request, query, raw, token)
+    asked, room = _Asked(operation, request, query, raw, token), room_of(operation)
     if streams:
-        return await progress.told(
-            request, lambda tell: _result(own, asked, _while_open(closing, tell))
-        )
-    answer, replayed = await asyncio.to_thread(_run, own, asked, _while_open(closing, untold))
+        told = progress.Told(request)
+        tell = _while_wanted(desk, asked, told.tell)
+        return await told.until(rooms.run(room, request, lambda: _result(own, asked, tell)))
+    answer, replayed = await rooms.run(
+        room, request, lambda: _run(own, asked, _while_wanted(desk, asked, untold))
+    )
     headers = {"ETag": answer.etag} if answer.etag else {}
     if replayed:
         headers[REPLAYED] = "true"
@@ -138,12 +149,29 @@ async def _handle(
     return web.Response(body=body, status=answer.status, content_type=answer.media, headers=headers)
 
 
-def _while_open(closing: asyncio.Event, tell: Progress) -> Progress:
-    """Progress that ends the work where the node is being stopped; nothing of it is recorded."""
+def _once_each(query: MultiMapping[str]) -> dict[str, str]:
+    """A query in which nothing stands twice: two readers could take another one each.
+
+    Raises:
+        ProblemError: ``bad-request``.
+    """
+    found = dict(query)
+    if len(found) != len(query):
+        raise ProblemError("bad-request", "a parameter stands twice")
+    return found
+
+
+def _while_wanted(desk: _Desk, asked: _Asked, tell: Progress) -> Progress:
+    """Progress that ends the work where the node is being stopped: nothing of it is recorded.
+
+    A reading also ends where its caller has left; an act he may have meant.
+    """
 
     def told(what: str, done: int, total: int) -> None:
-        if closing.is_set():
+        if desk.closing.is_set():
             raise ProblemError("paused", "the node is being stopped", {"retry_after": 10})
+        if not asked.operation.acts:
+            check_there(asked.request)
         tell(what, done, total)
 
     return told
@@ -157,7 +185,9 @@ def _result(own: OwnAuthority, asked: _Asked, tell: Progress) -> dict[str, Any]:
         return {"status": error.status, "body": _body_of(error)}
     except Exception as error:
         told = problems.problem_of(error)
-        return {"status": problems.STATUS[told.code], "body": problems.body_of(told)}
+        wait = told.members.get("retry_after")
+        waits = {} if wait is None else {"retry_after": wait}
+        return {"status": problems.STATUS[told.code], "body": problems.body_of(told), **waits}
     return {"status": answer.status, "body": answer.body, "replayed": replayed}
 
 
@@ -203,7 +233,8 @@ def _run(own: OwnAuthority, asked: _Asked, tell: Progress) -> tuple[Answer, bool
     try:
         if not operation.acts or token is None:
             return handler(own, call), False
-        with acts.on_account_of(f"token {token.name} ({token.id})"):
+        account = f"token {token.name} ({token.id})"
+        with acts.on_account_of(account, officer.office, officer.officer):
             if not operation.keyed:
                 return handler(own, call), False
             answer, replayed = own.ledger.write(lambda tx: _once(tx, own, handler, call, asked))
@@ -232,13 +263,19 @@ def _once(
         if given[0] != digest:
             raise ApiError(422, "key-reused", "this Idempotency-Key came with another request")
         return Answer(**given[1]), True
-    if match is not None and match != operations.etag(tx, call.path.get("number", "")):
+    tag = operations.etag(tx, call.path.get("number", ""))
+    if match is not None and tag and not _matches(match, tag):
         raise ApiError(412, "changed", "the certificate is not as you have seen it; read it again")
     answer = handler(own, call)
     if key is not None:
         kept = {"body": answer.body, "status": answer.status, "etag": answer.etag}
         access.keep_answer(tx, token.id, key, digest, kept, now_s)
     return answer, False
+
+
+def _matches(match: str, tag: str) -> bool:
+    """Whether an If-Match names a tag (RFC 9110 section 13.1.1): strong ones, or any by ``*``."""
+    return match.strip() == "*" or tag in (one.strip() for one in match.split(","))
 
 
 def _content(operation: Operation, raw: bytes) -> tuple[Any, Officer]:

@@ -12,6 +12,7 @@ from node.authority import OwnAuthority
 from node.config import is_loopback
 from node.errors import ProblemError
 from node.web import api, metrics, pages, problems
+from node.web.rooms import Rooms
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -37,8 +38,16 @@ def _is_own(host: str, console: str) -> bool:
     return not is_loopback(f"http://{console}")
 
 
-def application(own: OwnAuthority, acted: Callable[[], None]) -> web.Application:
-    """The application of the console listener; `acted` is called after each act of the API."""
+def application(
+    own: OwnAuthority, acted: Callable[[], None], closing: asyncio.Event | None = None
+) -> web.Application:
+    """The application of the console listener.
+
+    Args:
+        own: The node.
+        acted: Called after each act of the API.
+        closing: Set as soon as the node is being stopped.
+    """
 
     @web.middleware
     async def own_host(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -47,20 +56,22 @@ def application(own: OwnAuthority, acted: Callable[[], None]) -> web.Application
             raise ProblemError("not-found", "no such host")
         return await handler(request)
 
-    async def harden(_: web.Request, response: web.StreamResponse) -> None:
+    async def harden(request: web.Request, response: web.StreamResponse) -> None:
+        response.headers.setdefault("X-Request-Id", request.get(problems.REQUEST_ID, ""))
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
 
     app = web.Application(middlewares=[problems.middleware, own_host])
     app.on_response_prepare.append(harden)
-    closing = asyncio.Event()
+    closing, rooms = closing or asyncio.Event(), Rooms()
 
     async def close(_: web.Application) -> None:
         closing.set()  # streams end; who listens connects again once a node is there
+        rooms.close()
 
     app.on_shutdown.append(close)
     pulse = pages.Pulse(own, closing)
     app.add_routes(
-        [*api.routes(own, acted, closing), *metrics.routes(own), *pages.routes(own, pulse)]
+        [*api.routes(own, acted, closing, rooms), *metrics.routes(own), *pages.routes(own, pulse)]
     )
     return app

@@ -2,16 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
 
 from node.authority import OwnAuthority
+from node.office.access import NoAccessError
 from node.watch import events
 
 LOOK_S = 0.5
+CHECK_S = 2.0
+"""A token that has ended or was revoked ends its streams so soon."""
+
 COMMENT_S = 15.0
 """A comment so often keeps the connection, and finds out that nobody listens any more."""
 
@@ -21,8 +25,17 @@ async def stream(
     request: web.Request,
     query: Mapping[str, Any],
     closing: asyncio.Event,
+    still: Callable[[], None],
 ) -> web.StreamResponse:
-    """Send events as they happen, beginning after the last one that the caller has."""
+    """Send events as they happen, beginning after the last one that the caller has.
+
+    Args:
+        own: Whose.
+        request: The caller's.
+        query: ``after``.
+        closing: Ends it.
+        still: Raises once the caller may read no more.
+    """
     known = request.headers.get("Last-Event-ID", "")
     after = (
         int(known) if known.isascii() and known.isdigit() and len(known) < 17 else query["after"]
@@ -30,16 +43,26 @@ async def stream(
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     with suppress(ConnectionError):  # the caller has left
         await response.prepare(request)
-        await _send(own, response, after, closing)
+        await _send(own, response, after, closing, still)
     return response
 
 
 async def _send(
-    own: OwnAuthority, response: web.StreamResponse, after: int, closing: asyncio.Event
+    own: OwnAuthority,
+    response: web.StreamResponse,
+    after: int,
+    closing: asyncio.Event,
+    still: Callable[[], None],
 ) -> None:
     loop = asyncio.get_running_loop()
-    said_at = loop.time()
+    said_at = checked_at = loop.time()
     while not closing.is_set():
+        if loop.time() - checked_at > CHECK_S:
+            checked_at = loop.time()
+            try:
+                await asyncio.to_thread(still)
+            except NoAccessError:
+                return
         found = (await asyncio.to_thread(events.after, own, after, 500))["items"]
         for event in found:
             after, text = int(event["id"]), json.dumps(event, ensure_ascii=False)

@@ -90,7 +90,7 @@ class _Refusing:
         pass
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, ProblemError):
+        if isinstance(error, ProblemError) and error.code != "paused":
             raise ApiError(422, error.code, str(error)) from None
 
 

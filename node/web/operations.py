@@ -9,7 +9,7 @@ from typing import Any
 
 from node.authority import OwnAuthority
 from node.domain.states import ON_PAPER
-from node.errors import NotFoundError, RefusedShipmentsError, errors_as_json
+from node.errors import NotFoundError, RefusedError, errors_as_json
 from node.ledger import certificates, drafts, entries, papers
 from node.ledger.database import Transaction
 from node.office import (
@@ -27,11 +27,10 @@ from node.office import (
 from node.office.attend import attend, release_all
 from node.office.confirm import confirm
 from node.office.import_table import REFUSED, import_table
-from node.office.issue import issue
+from node.office.issue import issue, issue_each
 from node.office.officer import Officer, day_of
 from node.office.remind import remind
 from node.office.revoke import revoke
-from node.progress import through
 from node.watch import accounts, correspondence, events, journey, reference, worklists
 from node.watch import certificates as holdings
 from node.web import operating
@@ -105,15 +104,12 @@ def _issue(own: OwnAuthority, call: Call) -> Answer:
         made = issue(own, shipments, officer, call.progress)
         told = [{"number": one.number, "doc_id": one.doc_id, "to": one.to} for one in made]
         return Answer({"results": told}, 201)
-    results: list[dict[str, Any]] = []
-    for at, shipment in enumerate(through(shipments, "issuing", call.progress)):
-        try:
-            (one,) = issue(own, [shipment], officer)
-            results.append({"number": one.number, "doc_id": one.doc_id, "to": one.to})
-        except RefusedShipmentsError as refusal:
-            number = shipment.get("number")
-            errors = [{**e, "index": at} for e in errors_as_json(refusal)]
-            results.append({"number": number, "errors": errors})
+    results = [
+        {"number": one.number, "errors": errors_as_json(one)}
+        if isinstance(one, RefusedError)
+        else {"number": one.number, "doc_id": one.doc_id, "to": one.to}
+        for one in issue_each(own, shipments, officer, call.progress)
+    ]
     return Answer({"results": results})
 
 
@@ -232,7 +228,7 @@ def _month(text: str | None) -> date | None:
 
 def _export(own: OwnAuthority, call: Call) -> Answer:
     month, side = _month(call.query.get("month")), call.query.get("side")
-    return Answer(own.ledger.read(lambda tx: dossier.as_csv(tx, month, side)), media=CSV)
+    return Answer(own.ledger.read(lambda tx: dossier.as_csv(tx, month, side), long=True), media=CSV)
 
 
 def _import(own: OwnAuthority, call: Call) -> Answer:

@@ -36,6 +36,7 @@ STATUS = {
     "internal": 500,
 }
 MEDIA_TYPE = "application/problem+json"
+REQUEST_ID = web.RequestKey("request_id", str)
 PEERS_PATH = "/kpx/"
 RETRY_AFTER_S = {LedgerUnavailableError.code: 10, LogBehindError.code: 900}
 
@@ -97,9 +98,10 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
     request_id, started = secrets.token_hex(6), time.monotonic()
     structlog.contextvars.clear_contextvars()  # of the request before on this connection
     structlog.contextvars.bind_contextvars(request=request_id)
+    request[REQUEST_ID] = request_id
     response = await _answer(request, handler)
     if not response.prepared:
-        response.headers["X-Request-Id"] = request_id
+        response.headers["X-Request-Id"] = request_id  # streams say it as they begin
     if request.path.startswith(PEERS_PATH):
         took = round(time.monotonic() - started, 3)
         log.info(

@@ -73,7 +73,8 @@ async def serve(
         tls = server_context(own.config.tls, own.config.peers)
         peer_app = peer_listener.application(own, dispatch.wake_peer)
         await listen(stack, peer_app, own.config.node.listen, tls)
-        await listen(stack, console.application(own, dispatch.wake), own.config.node.console)
+        console_app = console.application(own, dispatch.wake, stop)
+        await listen(stack, console_app, own.config.node.console)
         # Only one process can have this port, so what a former one still holds is nobody's.
         await asyncio.to_thread(own.ledger.write, lambda tx: peers.drop_leases(tx, HOLDER))
         stack.push_async_callback(dispatch.stop)
