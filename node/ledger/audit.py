@@ -24,10 +24,10 @@ from node.progress import EVERY, Progress, untold
 
 MAX_PROBLEMS = 100
 
-LOT = 64
-"""Documents checked in one go: some fifteen milliseconds of work."""
+LOT = 256
+"""Documents checked in one go: some seventy milliseconds of work."""
 
-LOTS_AHEAD = 32
+LOTS_AHEAD = 8
 """So many may wait, so that memory stays flat."""
 
 
