@@ -6,7 +6,6 @@ import sys
 
 from node.cli.app import main
 
-
 GC_OBJECTS = 100_000
 """Made before the collector looks; modules and documents have next to no cycles."""
 
