@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
-from multidict import MultiMapping
 
 from node import strict_json
 from node.authority import OwnAuthority
@@ -121,7 +120,7 @@ def routes(
 
 
 async def _handle(desk: _Desk, operation: Operation, request: web.Request) -> web.StreamResponse:
-    own, rooms = desk.own, desk.rooms
+    own = desk.own
     token = await asyncio.to_thread(_admit, own, operation, request)
     if token is not None:
         desk.limits.count_token(token.id)
@@ -131,14 +130,11 @@ async def _handle(desk: _Desk, operation: Operation, request: web.Request) -> we
         still = (lambda: still_good(own, token.id)) if token else (lambda: None)
         return await stream(own, request, query, desk.closing, still)
     raw = await _body(request, operation) if operation.media else b""
-    asked, room = _Asked(operation, request, query, raw, token), room_of(operation)
+    asked = _Asked(operation, request, query, raw, token)
     if streams:
         told = progress.Told(request)
-        tell = _while_wanted(desk, asked, told.tell)
-        return await told.until(rooms.run(room, request, lambda: _result(own, asked, tell)))
-    answer, replayed = await rooms.run(
-        room, request, lambda: _run(own, asked, _while_wanted(desk, asked, untold))
-    )
+        return await told.until(_result(desk, asked, told.tell))
+    answer, replayed = await _do(desk, asked, untold)
     headers = {"ETag": answer.etag} if answer.etag else {}
     if replayed:
         headers[REPLAYED] = "true"
@@ -149,7 +145,13 @@ async def _handle(desk: _Desk, operation: Operation, request: web.Request) -> we
     return web.Response(body=body, status=answer.status, content_type=answer.media, headers=headers)
 
 
-def _once_each(query: MultiMapping[str]) -> dict[str, str]:
+async def _do(desk: _Desk, asked: _Asked, tell: Progress) -> tuple[Answer, bool]:
+    """`_run` on a thread of the operation's room."""
+    told, room = _while_wanted(desk, asked, tell), room_of(asked.operation)
+    return await desk.rooms.run(room, asked.request, lambda: _run(desk.own, asked, told))
+
+
+def _once_each(query: Mapping[str, str]) -> dict[str, str]:
     """A query in which nothing stands twice: two readers could take another one each.
 
     Raises:
@@ -177,12 +179,14 @@ def _while_wanted(desk: _Desk, asked: _Asked, tell: Progress) -> Progress:
     return told
 
 
-def _result(own: OwnAuthority, asked: _Asked, tell: Progress) -> dict[str, Any]:
-    """What `_run` comes to, as the last event of a stream has it; raises nothing."""
+async def _result(desk: _Desk, asked: _Asked, tell: Progress) -> dict[str, Any]:
+    """What `_run` comes to, as the last event of a stream has it, or why it came to nothing."""
     try:
-        answer, replayed = _run(own, asked, tell)
+        answer, replayed = await _do(desk, asked, tell)
     except ApiError as error:
         return {"status": error.status, "body": _body_of(error)}
+    except ConnectionError:
+        raise  # there is nobody to tell
     except Exception as error:
         told = problems.problem_of(error)
         wait = told.members.get("retry_after")
