@@ -343,7 +343,7 @@ class TestLongWork:
         async def use() -> Any:
             assert api.token is not None
             async with AsyncClient(api.url, api.token) as node:
-                batch = [*many(400), *many(1)]
+                batch = [*many(2000), *many(1)]
                 return await node.issue(batch, lambda *at: told.append(at), mode="each")
 
         results = asyncio.run(use()).body["results"]
