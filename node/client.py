@@ -7,6 +7,7 @@
 Every method is one operation of the description (``/openapi.json``); what comes back is its JSON.
 """
 
+import io
 import json
 import urllib.error
 import urllib.parse
@@ -198,7 +199,8 @@ class AsyncClient:
     async def send(self, request: Request, progress: Progress | None = None) -> Reply:
         """One request; as `Client.send`."""
         async with self._session.request(
-            request.method, self._url + request.path, data=request.body,
+            request.method, self._url + request.path,
+            data=None if request.body is None else io.BytesIO(request.body),  # in pieces
             headers=_headers(request, progress), allow_redirects=False,
         ) as answer:  # fmt: skip
             if progress is not None and _streams(answer.headers):
