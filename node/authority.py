@@ -19,9 +19,9 @@ from node.ids import EVERYONE, Authority
 from node.jose.keys import KeySet
 from node.jose.signing import Signers, new_jti, sign_document
 from node.ledger import entries, folding, peers, profiles, streams
-from node.ledger.certificates import LedgerFacts
 from node.ledger.checkpoints import CheckpointKeeper
 from node.ledger.database import Ledger, Transaction
+from node.ledger.facts import LedgerFacts
 from node.ledger.folding import Logged
 from node.peering import PeerBook, open_book
 

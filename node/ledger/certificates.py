@@ -1,4 +1,4 @@
-"""The certificates as read models, and the facts that rules ask for.
+"""The certificates as read models.
 
 Everything here follows from the log (`node.ledger.folding`). What a receipt says of a certificate
 is read beside it and changes no stored state.
@@ -13,7 +13,7 @@ from typing import Any
 
 from node.clock import iso
 from node.domain import states
-from node.domain.facts import Alert, HeldCertificate, Inquiry
+from node.domain.facts import HeldCertificate
 from node.domain.kinds import CERTIFICATE, KINDS, RECORD
 from node.domain.states import EXPORTER, IMPORTER
 from node.errors import NotFoundError
@@ -119,80 +119,6 @@ _SHOWN = (
 MANY_PARTIES = 200
 
 ENTRY_OF = "(SELECT idx FROM documents WHERE doc_id = {})"
-
-
-class LedgerFacts:
-    """`node.domain.facts.Facts` of an authority inside one transaction."""
-
-    def __init__(self, tx: Transaction, own: str) -> None:
-        self._tx = tx
-        self._own = own
-        self._unknown: set[str] = set()
-        self._unflagged: set[str] = set()
-
-    def look_up(self, numbers: Iterable[str]) -> None:
-        """Ask once for a run of documents which of their numbers the ledger knows nothing of.
-
-        Good until something is recorded: one question a run, where nearly all are new.
-        """
-        asked = set(numbers)
-        rows = self._tx.execute(
-            f"SELECT number FROM certificates WHERE number IN {EACH}", (each(asked),)
-        )
-        self._unknown = asked - {row["number"] for row in rows}
-        self._unflagged = asked - register.flagged(self._tx, asked)
-
-    def certificate(self, participant: str, number: str) -> HeldCertificate | None:
-        """The certificate with this number, if held."""
-        if number in self._unknown:
-            return None
-        found = by_number(self._tx, number, participant)
-        return None if found is None else held(self._tx, found)
-
-    def certificate_by_id(self, doc_id: str) -> HeldCertificate | None:
-        """The certificate with this doc id, if held."""
-        found = by_doc_id(self._tx, doc_id)
-        return None if found is None else held(self._tx, found)
-
-    def came_in(self, number: str) -> Decimal | None:
-        """Carats that came in here under a certificate and may go out; None if it was not admitted."""
-        return came_in(self._tx, number)
-
-    def re_exported(self, number: str) -> Decimal:
-        """Carats already re-exported out of a certificate that came in here."""
-        return sources.re_exported(self._tx, number)
-
-    def on_paper(self, number: str) -> Decimal | None:
-        """Carats that were admitted here under a certificate on paper, if it was."""
-        paper = sources.on_paper(self._tx, number)
-        return None if paper is None else paper[1]
-
-    def inquiry(self, doc_id: str) -> Inquiry | None:
-        """The inquiry with this doc id, asked here or of this authority."""
-        return inquiries.fact(self._tx, doc_id, self._own)
-
-    def alert(self, doc_id: str) -> Alert | None:
-        """The alert with this doc id."""
-        return register.by_doc_id(self._tx, doc_id)
-
-    def alerts_on(self, number: str) -> list[Alert]:
-        """The alerts in force that mean a number, oldest first."""
-        return [] if number in self._unflagged else register.on(self._tx, number)
-
-    def looked_at(self, certificate: str) -> int:
-        """The entry of the last hold for alerts of a certificate; it is for all before it; or -1."""
-        return register.looked_at(self._tx, certificate)
-
-    def technical_number_used(self, number: str) -> bool:
-        """Whether a technical certificate issued here has this number."""
-        rows = self._tx.execute(
-            "SELECT d.jws FROM life l JOIN documents d USING (idx) "
-            f"JOIN certificates c ON c.entry = {ENTRY_OF.format('l.certificate')} "
-            "WHERE l.event LIKE 'technical-certificate:%' AND c.side = 'importer'"
-        )
-        return any(
-            entries.claims(bytes(row["jws"]))["body"]["technical_number"] == number for row in rows
-        )
 
 
 def came_in(tx: Transaction, number: str) -> Decimal | None:
