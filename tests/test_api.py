@@ -910,6 +910,22 @@ class TestWhatATrialFound:
         assert large == [200]
         assert read_at < done_at[0], "the readings were answered while the batch was recorded"
 
+    def test_listeners_who_never_read_hold_up_nobody(
+        self, homes: dict[str, Path], api: Api
+    ) -> None:
+        api("POST", "/api/v1/certificates", {"shipments": many(2000)})
+        host, port = api.url.removeprefix("http://").split(":")
+        with ExitStack() as stack:
+            for _ in range(70):
+                listener = stack.enter_context(socket.create_connection((host, int(port)), 5))
+                listener.sendall(
+                    b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream"
+                    b"\r\nAuthorization: Bearer " + str(api.token).encode() + b"\r\n\r\n"
+                )
+            assert api("GET", "/api/v1/status")[0] == 200
+            assert len(api("GET", "/api/v1/events?limit=1000")[1]["items"]) == 1000
+        assert "internal error" not in (homes["RU"] / "serve.log").read_text()
+
     def test_callers_who_leave_are_not_worked_for(self, homes: dict[str, Path], api: Api) -> None:
         api("POST", "/api/v1/certificates", {"shipments": many(2000)})
         host, port = api.url.removeprefix("http://").split(":")

@@ -128,7 +128,7 @@ async def _handle(desk: _Desk, operation: Operation, request: web.Request) -> we
     streams = operation.streams and progress.wanted(request)
     if streams and operation.id == "events":
         still = (lambda: still_good(own, token.id)) if token else (lambda: None)
-        return await stream(own, request, query, desk.closing, still)
+        return await stream(own, request, query, desk.closing, still, desk.rooms)
     raw = await _body(request, operation) if operation.media else b""
     asked = _Asked(operation, request, query, raw, token)
     if streams:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -11,8 +12,12 @@ from aiohttp import web
 from node.authority import OwnAuthority
 from node.office.access import NoAccessError
 from node.watch import events
+from node.web.rooms import Rooms
 
 LOOK_S = 0.5
+AT_ONCE = 500
+"""Events read at a time."""
+
 CHECK_S = 2.0
 """A token that has ended or was revoked ends its streams so soon."""
 
@@ -26,6 +31,7 @@ async def stream(
     query: Mapping[str, Any],
     closing: asyncio.Event,
     still: Callable[[], None],
+    rooms: Rooms,
 ) -> web.StreamResponse:
     """Send events as they happen, beginning after the last one that the caller has.
 
@@ -35,6 +41,7 @@ async def stream(
         query: ``after``.
         closing: Ends it.
         still: Raises once the caller may read no more.
+        rooms: Where it is read.
     """
     known = request.headers.get("Last-Event-ID", "")
     after = (
@@ -43,7 +50,7 @@ async def stream(
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     with suppress(ConnectionError):  # the caller has left
         await response.prepare(request)
-        await _send(own, response, after, closing, still)
+        await _send(own, response, after, closing, still, rooms)
     return response
 
 
@@ -53,6 +60,7 @@ async def _send(
     after: int,
     closing: asyncio.Event,
     still: Callable[[], None],
+    rooms: Rooms,
 ) -> None:
     loop = asyncio.get_running_loop()
     said_at = checked_at = loop.time()
@@ -60,10 +68,10 @@ async def _send(
         if loop.time() - checked_at > CHECK_S:
             checked_at = loop.time()
             try:
-                await asyncio.to_thread(still)
+                await rooms.follow(still)
             except NoAccessError:
                 return
-        found = (await asyncio.to_thread(events.after, own, after, 500))["items"]
+        found = (await rooms.follow(partial(events.after, own, after, AT_ONCE)))["items"]
         for event in found:
             after, text = int(event["id"]), json.dumps(event, ensure_ascii=False)
             await response.write(f"id: {after}\nevent: {event['type']}\ndata: {text}\n\n".encode())

@@ -15,7 +15,7 @@ from node.web.description import Operation
 
 T = TypeVar("T")
 
-THREADS = {"acting": 8, "reading": 12, "lengthy": 3, "auditing": 1}
+THREADS = {"acting": 8, "reading": 12, "lengthy": 3, "auditing": 1, "following": 2}
 MOST_WAITING = 64
 """In a room; whoever comes then is asked to come again."""
 
@@ -36,6 +36,7 @@ class Rooms:
             name: ThreadPoolExecutor(count, f"api-{name}") for name, count in THREADS.items()
         }
         self._inside = dict.fromkeys(THREADS, 0)
+        self._closed = False
 
     async def run(self, name: str, request: web.Request, work: Callable[[], T]) -> T:
         """Do work once a thread is free, unless its caller has left by then.
@@ -43,7 +44,7 @@ class Rooms:
         Raises:
             ProblemError: ``paused``: too much waits already.
         """
-        if self._inside[name] >= MOST_WAITING:
+        if self._closed or self._inside[name] >= MOST_WAITING:
             detail = "more of this kind is asked for than can be done now"
             raise ProblemError("paused", detail, {"retry_after": RETRY_AFTER_S})
 
@@ -57,8 +58,19 @@ class Rooms:
         future.add_done_callback(lambda _: self._left(name))
         return await asyncio.shield(future)
 
+    async def follow(self, work: Callable[[], T]) -> T:
+        """Read for a stream; however many listen, and from however far back, few are read for.
+
+        Raises:
+            ConnectionError: The node is being stopped.
+        """
+        if self._closed:
+            raise ConnectionAbortedError("the node is being stopped")
+        return await asyncio.get_running_loop().run_in_executor(self._threads["following"], work)
+
     def close(self) -> None:
         """Begin nothing any more; what runs comes to its own end."""
+        self._closed = True
         for threads in self._threads.values():
             threads.shutdown(wait=False, cancel_futures=True)
 
