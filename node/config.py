@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from node.errors import ConfigError, Finding
+from node.errors import ConfigError, Finding, NotFoundError
 from node.ids import Authority
 
 PEERS_FILE = "peers.toml"
@@ -210,6 +210,17 @@ class Config:
     def peer(self, authority: str) -> PeerSettings | None:
         """The settings of one peer."""
         return next((p for p in self.peers if p.authority == authority), None)
+
+    def known_peer(self, authority: str) -> PeerSettings:
+        """The settings of one peer, as somebody has named it.
+
+        Raises:
+            NotFoundError: It is none.
+        """
+        found = self.peer(authority)
+        if found is None:
+            raise NotFoundError(f"{authority} is no peer of this node; see kpnode peer list")
+        return found
 
 
 def log_origin(authority: str, sandbox: bool, number: int = 1) -> str:

@@ -30,17 +30,14 @@ def export(output: Output, file: str, peer: str, proof_from: int | None) -> None
     import sys
 
     from node import durable_file
-    from node.errors import NotFoundError
     from node.exchange import carry
-    from node.ids import Authority
     from node.watch.peers import waiting
     from node.wiring import open_node
 
     with finishing(), open_node(output.home) as own:
-        if own.config.peer(peer) is None:
-            raise NotFoundError(f"{peer} is no peer of this node; see kpnode peer list")
-        made = carry.make(own, Authority(peer), proof_from)
-        left = waiting(own, Authority(peer)) - made.count
+        to = own.config.known_peer(peer).authority
+        made = carry.make(own, to, proof_from)
+        left = waiting(own, to) - made.count
     if file == "-":
         sys.stdout.buffer.write(made.raw)
     else:

@@ -160,15 +160,11 @@ def probe(output: Output, authority: str) -> None:
     import sys
 
     from node.cli.output import UNREACHABLE
-    from node.errors import NotFoundError
     from node.exchange.probe import probe as walk
-    from node.ids import Authority
     from node.wiring import open_node
 
     with open_node(output.home) as own:
-        if own.config.peer(authority) is None:
-            raise NotFoundError(f"{authority} is no peer of this node; see kpnode peer list")
-        steps = asyncio.run(walk(own, Authority(authority)))
+        steps = asyncio.run(walk(own, own.config.known_peer(authority).authority))
     items = [step.as_json() for step in steps]
     rows = [{**item, "state": "ok" if item["ok"] else "FAILED"} for item in items]
     columns = {"step": "STEP", "state": "", "found": "FOUND", "mend": "MEND"}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from node.authority import OwnAuthority
-from node.errors import ConfigError, NotFoundError
+from node.errors import ConfigError
 from node.exchange.client import new_session
 from node.exchange.courier import Round
 from node.exchange.dispatch import Dispatch
@@ -59,10 +59,7 @@ def check_called(own: OwnAuthority, peer: str | None) -> None:
     """
     if peer is None:
         return
-    settings = own.config.peer(peer)
-    if settings is None:
-        raise NotFoundError(f"{peer} is no peer of this node; see kpnode peer list")
-    if not settings.called:
+    if not own.config.known_peer(peer).called:
         detail = "it has no url, or mode carry; see kpnode bundle export"
         raise ConfigError(f"{peer} is not called: {detail}", code="not-called")
 

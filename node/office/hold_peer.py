@@ -95,9 +95,7 @@ def renew_keys(
             nothing was written.
     """
     check_reason(because)
-    settings = own.config.peer(authority)
-    if settings is None:
-        raise NotFoundError(f"{authority} is no peer of this node; see kpnode peer list")
+    settings = own.config.known_peer(authority)
     keys = read_key_set(key_set)
     if keys.authority != authority:
         raise ConfigError(

@@ -6,7 +6,7 @@ from typing import Any
 from node.authority import OwnAuthority
 from node.clock import iso
 from node.config import CARRY, PUSH, PeerSettings
-from node.errors import LogBehindError, NotFoundError
+from node.errors import LogBehindError
 from node.ids import Authority
 from node.incidents import INCIDENTS
 from node.jose.keys import KeySet
@@ -76,9 +76,7 @@ def peer(own: OwnAuthority, authority: str) -> dict[str, Any]:
     Raises:
         NotFoundError: No such peer.
     """
-    settings = own.config.peer(authority)
-    if settings is None:
-        raise NotFoundError(f"{authority} is no peer of this node; see kpnode peer list")
+    settings = own.config.known_peer(authority)
 
     keys = own.book.ring.get(settings.authority)
 

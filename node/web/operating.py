@@ -1,7 +1,8 @@
 """What operators do and see through the API: peers, files, the log, tokens and webhooks."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -63,13 +64,13 @@ def _sync(own: OwnAuthority, call: Call) -> Answer:
 
 
 def _export_bundle(own: OwnAuthority, call: Call) -> Answer:
-    with _Refusing():
+    with _refusing():
         made = carry.make(own, _peer(own, call), call.body.get("proof_from"))
     return Answer(made.raw, media=bundle.MEDIA_TYPE)
 
 
 def _import_bundle(own: OwnAuthority, call: Call) -> Answer:
-    with _Refusing():
+    with _refusing():
         done = carry.take_in(own, call.body)
     attend(own)
     receipt = None if done.answer is None else done.answer.decode()
@@ -77,21 +78,18 @@ def _import_bundle(own: OwnAuthority, call: Call) -> Answer:
 
 
 def _peer(own: OwnAuthority, call: Call) -> Authority:
-    name = call.path["authority"]
-    if own.config.peer(name) is None:
-        raise NotFoundError(f"{name} is no peer of this node; see kpnode peer list")
-    return Authority(name)
+    return own.config.known_peer(call.path["authority"]).authority
 
 
-class _Refusing:
+@contextmanager
+def _refusing() -> Iterator[None]:
     """What is wrong with a file is not what is wrong with the request that brought it."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, ProblemError) and error.code != "paused":
-            raise ApiError(422, error.code, str(error)) from None
+    try:
+        yield
+    except ProblemError as problem:
+        if problem.code == "paused":
+            raise
+        raise ApiError(422, problem.code, str(problem)) from None
 
 
 def _checkpoint(own: OwnAuthority, _: Call) -> Answer:
