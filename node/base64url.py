@@ -20,11 +20,16 @@ def decode(text: str | bytes) -> bytes:
     """
     given = text.encode("ascii") if isinstance(text, str) else text
     rest = len(given) % 4
-    if given.translate(None, ALPHABET) or rest == 1 or (rest and given[-1] not in _LAST[rest]):
-        raise ValueError("not canonical base64url without padding")
-    return binascii.a2b_base64(given.translate(_STANDARD) + b"=" * (-rest % 4))
+    try:
+        if rest != 1 and (not rest or given[-1] in _LAST[rest]):
+            standard = given.translate(_STANDARD) + b"=" * (-rest % 4)
+            return binascii.a2b_base64(standard, strict_mode=True)
+    except binascii.Error:
+        pass
+    raise ValueError("not canonical base64url without padding")
 
 
-_STANDARD = bytes.maketrans(b"-_", b"+/")
+_STANDARD = bytes.maketrans(b"-_+/=", b"+/...")
+"""The other alphabet; a dot is in neither."""
 _LAST = {2: frozenset(b"AQgw"), 3: frozenset(b"AEIMQUYcgkosw048")}
 """The last characters that leave no stray bits, by the length of the last group."""

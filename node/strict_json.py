@@ -4,6 +4,8 @@ import json
 import math
 from typing import Any
 
+import orjson
+
 MAX_DEPTH = 16
 """Nesting of a payload; the payload object itself is 1."""
 
@@ -11,25 +13,51 @@ MAX_DEPTH = 16
 def loads(raw: bytes) -> Any:
     """Parse UTF-8 JSON.
 
+    What orjson reads and writes back as the same bytes has no member twice and no other meaning, so
+    it is taken at once; nearly every document is of this form. Everything else is read member by
+    member, and only that way refuses.
+
     Raises:
         ValueError: Not UTF-8 or JSON, a byte order mark, a duplicate member, NaN or Infinity,
             a number that is not finite in IEEE double, an unpaired surrogate, or deep nesting.
     """
+    try:
+        value = orjson.loads(raw)
+        plain = orjson.dumps(value) == raw
+    except (ValueError, TypeError):
+        plain = False
+    if not plain:
+        value = _member_by_member(raw)
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:  # fewer cannot nest deeper
+        _check_depth(value)
+    return value
+
+
+def dumps(value: Any) -> bytes:
+    """JSON as the node writes it: UTF-8, no white space, members in the order given.
+
+    Raises:
+        ValueError: NaN, Infinity or an unpaired surrogate.
+        TypeError: JSON has no such value.
+    """
+    try:
+        written = orjson.dumps(value, option=_JSON_ONLY)
+    except TypeError:
+        written = b"null"
+    if b"null" in written:  # orjson writes it for NaN too
+        return _ENCODER.encode(value).encode()
+    return written
+
+
+def _member_by_member(raw: bytes) -> Any:
     text = raw.decode("utf-8")
     try:
         value = _DECODER.decode(text)
     except RecursionError:
         raise ValueError(f"nested deeper than {MAX_DEPTH}") from None
-    if text.count("{") + text.count("[") > MAX_DEPTH:  # fewer cannot nest deeper
-        _check_depth(value)
     if "\\u" in text:
         _check_surrogates(value)
     return value
-
-
-def dumps(value: Any) -> bytes:
-    """JSON as the node writes it: UTF-8, no white space, members in the order given."""
-    return _ENCODER.encode(value).encode()
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -57,6 +85,12 @@ def _no_constant(text: str) -> None:
     raise ValueError(f"{text} is not JSON")
 
 
+_JSON_ONLY = (
+    orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
+"""Nothing that `json` would not write."""
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_members,

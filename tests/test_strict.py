@@ -3,6 +3,10 @@
 import base64
 import contextlib
 import json
+import math
+from datetime import date
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -137,6 +141,42 @@ json_values = st.recursive(
 def test_any_object_as_payload_parses_or_is_refused(payload: dict) -> None:
     with contextlib.suppress(RefusedError):
         parse(compact(payload=json.dumps(payload).encode("utf-8", "replace")))
+
+
+@given(json_values, st.sampled_from([None, (",", ":"), (", ", ": ")]), st.booleans())
+def test_json_is_read_as_the_library_reads_it(value: object, separators: Any, ascii_: bool) -> None:
+    try:
+        raw = json.dumps(value, separators=separators, ensure_ascii=ascii_).encode()
+        expected = json.loads(raw)
+        read = strict_json.loads(raw)
+    except ValueError:
+        return  # what is refused has tests of its own
+
+    assert repr(read) == repr(expected)  # 1 is not 1.0, nor True
+
+
+@given(json_values)
+def test_json_is_written_as_the_library_writes_it(value: object) -> None:
+    try:
+        expected = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        with pytest.raises(UnicodeEncodeError):
+            strict_json.dumps(value)
+        return
+
+    assert json.loads(strict_json.dumps(value)) == json.loads(expected)
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.inf, [1, {"a": math.nan}], "\ud800"])
+def test_what_is_no_json_is_not_written(value: object) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        strict_json.dumps(value)
+
+
+@pytest.mark.parametrize("value", [date(2026, 1, 1), Decimal(1), b"a", {1}])
+def test_what_json_has_no_value_for_is_not_written(value: object) -> None:
+    with pytest.raises(TypeError):
+        strict_json.dumps({"a": value})
 
 
 @given(json_values)

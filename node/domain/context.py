@@ -25,11 +25,18 @@ class Context:
     today: date | None = None
     facts: Facts | None = None
     reference: Reference = field(default_factory=reference)
+    _latest_day: date = field(init=False)
+    _latest_s: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Once, not for each document that is judged in these circumstances.
+        object.__setattr__(self, "_latest_day", (self.now + timedelta(hours=14)).date())
+        object.__setattr__(self, "_latest_s", seconds(self.now) + CLOCK_GRACE_S)
 
     def has_begun(self, day: date) -> bool:
         """Whether a day has begun anywhere on earth (UTC+14)."""
-        return day <= (self.now + timedelta(hours=14)).date()
+        return day <= self._latest_day
 
     def ahead_s(self, moment_s: int) -> int:
         """By how many seconds a moment lies ahead beyond the clock's grace; 0 if it does not."""
-        return max(0, moment_s - seconds(self.now) - CLOCK_GRACE_S)
+        return max(0, moment_s - self._latest_s)

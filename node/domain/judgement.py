@@ -5,7 +5,7 @@ ledger run inside the transaction that records the document, the others can run 
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from node.documents import Content
 from node.domain import (
@@ -26,10 +26,22 @@ Step = Callable[[Content, Context], Iterator[Finding]]
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """The steps of a kind, in order, and which of them need a ledger."""
+    """The steps of a kind, in order, and which of them need a ledger.
+
+    Attributes:
+        alone: Those that need none, each with its place in the order; `asking` the others.
+    """
 
     order: tuple[Step, ...]
     with_ledger: frozenset[Step]
+    alone: tuple[tuple[int, Step], ...] = field(init=False)
+    asking: tuple[tuple[int, Step], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        for name, asks in (("alone", False), ("asking", True)):
+            steps = enumerate(self.order)
+            chosen = tuple((at, s) for at, s in steps if (s in self.with_ledger) is asks)
+            object.__setattr__(self, name, chosen)
 
 
 def _answering(*own: Step) -> Steps:
@@ -113,10 +125,9 @@ PASSED = Judgement(None)
 
 def judge_content(document: Content, context: Context) -> Judgement:
     """Run the steps that need no ledger."""
-    steps = STEPS[document.kind]
-    for at, step in enumerate(steps.order):
-        if step not in steps.with_ledger and (found := ordered(list(step(document, context)))):
-            return Judgement(at, found)
+    for at, step in STEPS[document.kind].alone:
+        if found := list(step(document, context)):
+            return Judgement(at, ordered(found))
     return PASSED
 
 
@@ -128,8 +139,9 @@ def judge_with_ledger(document: Content, context: Context, before: Judgement) ->
         context: Its `facts` must be set.
         before: What `judge_content` found.
     """
-    steps = STEPS[document.kind]
-    for at, step in enumerate(steps.order[: before.failed_at]):
-        if step in steps.with_ledger and (found := ordered(list(step(document, context)))):
-            return Judgement(at, found)
+    for at, step in STEPS[document.kind].asking:
+        if before.failed_at is not None and at > before.failed_at:
+            break
+        if found := list(step(document, context)):
+            return Judgement(at, ordered(found))
     return before

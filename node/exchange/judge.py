@@ -1,12 +1,11 @@
 """A received line becomes a document or a list of findings, in the order of protocol section 6."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from node.crew import Crew, travels
-from node.documents import Document, SignedDocument
+from node.documents import Document, SignedDocument, UnverifiedJws
 from node.domain.context import Context
 from node.domain.judgement import PASSED, Judgement, judge_content, judge_with_ledger
 from node.domain.kinds import ALERT, CERTIFICATE, KINDS, Kind
@@ -15,6 +14,9 @@ from node.ids import EVERYONE, Authority
 from node.jose.strict import parse
 from node.jose.verify import KeyRing, verify
 from node.schema.validation import check_document
+
+T = TypeVar("T", UnverifiedJws, SignedDocument)
+R = TypeVar("R")
 
 LOT = 64
 """Lines judged in one go: some twenty milliseconds of work."""
@@ -74,6 +76,13 @@ class Verdict:
                 yield self.number
 
 
+class Line(NamedTuple):
+    """A line of a bundle without its end, and whether its document was accepted here before."""
+
+    raw: bytes
+    held: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Judge:
     """Judges the lines of a stream as far as no ledger is needed.
@@ -92,42 +101,49 @@ class Judge:
     ring: KeyRing
     context: Context
 
-    def judge(self, raw: bytes, *, held: bool = False) -> Verdict:
-        """Judge a line.
+    def judge(self, lines: Sequence[Line]) -> list[Verdict]:
+        """Judge lines, each on its own.
+
+        All go through a step before any goes through the next: its code stays in the processor's
+        cache, and many lines take a fifth less.
 
         Args:
-            raw: The line without its end.
-            held: Whether a document of this id was accepted from the sender before; a duplicate
-                is recognised before its type is looked at.
+            lines: As in a bundle.
         """
-        parsed = False
+        parsed = [self._parse(line) for line in lines]
+        signed = [_go_on(one, self._verify) for one in parsed]
+        formed = [_go_on(one, _form) for one in signed]
+        return [one if isinstance(one, Verdict) else self._by_rules(one) for one in formed]
+
+    def _parse(self, line: Line) -> UnverifiedJws | Verdict:
         try:
-            untrusted = parse(raw)
-            parsed = True
-            if held:
-                return Verdict(raw, parsed, None)
-            kind = KINDS.get(untrusted.typ)
-            if kind is None or not kind.travels:
-                raise refuse("KP-J-005", f"{untrusted.typ!r:.80} may not stand in a bundle here")
-            if untrusted.claimed_issuer != self.sender:
-                detail = (
-                    f"expected {self.sender}, who sent it, got {untrusted.claimed_issuer!r:.40}"
-                )
-                raise refuse("KP-A-003", detail)
-            if self.sender.startswith("X-") and not kind.outsiders:
-                detail = f"{self.sender} belongs to no participant: no {kind.name}"
-                raise refuse("KP-A-003", detail)
-            signed = verify(untrusted, self.ring, kind.role)
-            audience = signed.claims.get("aud")
-            if not _addressed(audience, kind, self.own):
-                raise refuse("KP-A-001", f"expected {self.own}, got {audience!r:.80}")
-            if bool(signed.claims.get("sandbox")) != self.sandbox:
-                detail = f"this node is {_world(self.sandbox)}, the document is not"
-                raise refuse("KP-A-002", detail)
-            document = check_document(signed, kind.name, kind.version)
+            untrusted = parse(line.raw)
         except RefusedError as refusal:
-            return Verdict(raw, parsed, None, Judgement(0, refusal.findings))
-        return Verdict(raw, parsed, document, judge_content(document, self.context))
+            return Verdict(line.raw, False, None, Judgement(0, refusal.findings))
+        # A duplicate is recognised before its type is looked at.
+        return Verdict(line.raw, True, None) if line.held else untrusted
+
+    def _verify(self, untrusted: UnverifiedJws) -> SignedDocument:
+        kind = KINDS.get(untrusted.typ)
+        if kind is None or not kind.travels:
+            raise refuse("KP-J-005", f"{untrusted.typ!r:.80} may not stand in a bundle here")
+        if untrusted.claimed_issuer != self.sender:
+            detail = f"expected {self.sender}, who sent it, got {untrusted.claimed_issuer!r:.40}"
+            raise refuse("KP-A-003", detail)
+        if self.sender.startswith("X-") and not kind.outsiders:
+            detail = f"{self.sender} belongs to no participant: no {kind.name}"
+            raise refuse("KP-A-003", detail)
+        signed = verify(untrusted, self.ring, kind.role)
+        audience = signed.claims.get("aud")
+        if not _addressed(audience, kind, self.own):
+            raise refuse("KP-A-001", f"expected {self.own}, got {audience!r:.80}")
+        if bool(signed.claims.get("sandbox")) != self.sandbox:
+            detail = f"this node is {_world(self.sandbox)}, the document is not"
+            raise refuse("KP-A-002", detail)
+        return signed
+
+    def _by_rules(self, document: Document) -> Verdict:
+        return Verdict(document.signed.raw, True, document, judge_content(document, self.context))
 
 
 class Verdicts:
@@ -136,12 +152,12 @@ class Verdicts:
     Args:
         judge: Who judges them.
         crew: Who helps, where there are many.
-        lines: Each with whether a document of its id was accepted before.
+        lines: Those of the bundle.
     """
 
-    def __init__(self, judge: Judge, crew: Crew, lines: Sequence[tuple[bytes, bool]]) -> None:
+    def __init__(self, judge: Judge, crew: Crew, lines: Sequence[Line]) -> None:
         lots = [lines[at : at + LOT] for at in range(0, len(lines), LOT)]
-        self._waits = iter([crew.start(partial(_judge_lot, judge), lot) for lot in lots])
+        self._waits = iter([crew.start(judge.judge, lot) for lot in lots])
         self._known: list[Verdict] = []
 
     def __iter__(self) -> Iterator[Verdict]:
@@ -156,8 +172,19 @@ class Verdicts:
             self._known += wait()
 
 
-def _judge_lot(judge: Judge, lines: Sequence[tuple[bytes, bool]]) -> list[Verdict]:
-    return [judge.judge(raw, held=held) for raw, held in lines]
+def _go_on(one: T | Verdict, step: Callable[[T], R]) -> R | Verdict:
+    """A line that nothing spoke against so far goes through a step."""
+    if isinstance(one, Verdict):
+        return one
+    try:
+        return step(one)
+    except RefusedError as refusal:
+        return Verdict(one.raw, True, None, Judgement(0, refusal.findings))
+
+
+def _form(signed: SignedDocument) -> Document:
+    kind = KINDS[signed.typ]
+    return check_document(signed, kind.name, kind.version)
 
 
 def _addressed(audience: Any, kind: Kind, own: Authority) -> bool:

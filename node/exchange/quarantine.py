@@ -7,6 +7,7 @@ from node.authority import OwnAuthority
 from node.clock import seconds
 from node.errors import Finding, LogBehindError
 from node.exchange.admission import judge_of
+from node.exchange.judge import Line
 from node.ids import Authority
 from node.ledger import peers, streams
 from node.ledger.database import Transaction
@@ -60,7 +61,7 @@ def judge_again(own: OwnAuthority, peer: Authority) -> int:
 def _again(own: OwnAuthority, peer: Authority, item: Quarantined) -> bool:
     assert item.jws is not None
     context = own.context()
-    verdict = judge_of(own, peer, context).judge(item.jws)
+    (verdict,) = judge_of(own, peer, context).judge([Line(item.jws)])
     if verdict.document is None:
         return False
     document, now_s = verdict.document, seconds(context.now)

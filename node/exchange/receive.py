@@ -26,7 +26,7 @@ from node.exchange.admission import (
     check_known,
     judge_of,
 )
-from node.exchange.judge import Verdict, Verdicts
+from node.exchange.judge import Line, Verdict, Verdicts
 from node.ids import Authority
 from node.jose.strict import parse
 from node.ledger import entries, peers, streams, succession, transport, witness
@@ -147,10 +147,8 @@ class Receiver:
     def _judge(self, manifest: Document, lines: list[bytes], context: Context) -> Verdicts:
         own, peer, doc_ids = self._own, manifest.iss, manifest.body["documents"]
         held = own.ledger.read(lambda tx: streams.received_indexes(tx, peer, doc_ids))
-        known = (doc_id in held for doc_id in doc_ids)
-        return Verdicts(
-            judge_of(own, peer, context), own.crew, list(zip(lines, known, strict=True))
-        )
+        offered = [Line(raw, doc_id in held) for raw, doc_id in zip(lines, doc_ids, strict=True)]
+        return Verdicts(judge_of(own, peer, context), own.crew, offered)
 
     def _record(
         self, tx: Transaction, manifest: Document, verdicts: Verdicts, context: Context

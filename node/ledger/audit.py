@@ -7,7 +7,7 @@ from functools import partial
 
 from node import base64url
 from node.crew import Crew
-from node.documents import MAX_TRANSPORT_BYTES
+from node.documents import MAX_TRANSPORT_BYTES, UnverifiedJws
 from node.domain.kinds import KINDS
 from node.errors import RefusedError
 from node.ids import Authority
@@ -147,19 +147,29 @@ class _Documents:
 
 
 def _check_lot(ring: KeyRing, lot: Sequence[Entry]) -> list[str | None]:
-    return [_check_document(ring, entry) for entry in lot]
+    """What is wrong with each document, or None. All are parsed before the first is verified."""
+    parsed = [_parse(entry) for entry in lot]
+    return [
+        one if isinstance(one, str) else _check_document(ring, entry, one)
+        for entry, one in zip(lot, parsed, strict=True)
+    ]
 
 
-def _check_document(ring: KeyRing, entry: Entry) -> str | None:
-    """What is wrong with a document, or None."""
+def _parse(entry: Entry) -> UnverifiedJws | str:
     assert entry.jws is not None
     try:
-        untrusted = parse(entry.jws, MAX_TRANSPORT_BYTES)
-        if untrusted.doc_id != entry.doc_id:
-            return _check_bytes(entry)
+        return parse(entry.jws, MAX_TRANSPORT_BYTES)
+    except RefusedError as error:
+        return _check_bytes(entry) or f"{_name(entry)}: {error}"
+
+
+def _check_document(ring: KeyRing, entry: Entry, untrusted: UnverifiedJws) -> str | None:
+    if untrusted.doc_id != entry.doc_id:
+        return _check_bytes(entry)
+    try:
         signed = verify(untrusted, ring, KINDS[untrusted.typ].role, already_logged=True)
     except (RefusedError, KeyError) as error:
-        return _check_bytes(entry) or f"{_name(entry)}: {error}"
+        return f"{_name(entry)}: {error}"
     if (signed.typ, signed.iss, signed.claims["iat"]) != (entry.typ, entry.iss, entry.iat):
         return f"{_name(entry)}: kind, issuer or time beside it are not those of the document"
     return None
