@@ -17,6 +17,7 @@ MAX_BUNDLE_BYTES = 8 * 1024 * 1024
 MAX_DOCUMENTS = 1000
 
 _LINE = re.compile(rb"[\x20-\x7e]+")
+_IN_LINES = bytes(range(0x20, 0x7F)) + b"\n"
 
 
 def assemble(manifest: bytes, documents: Sequence[bytes]) -> bytes:
@@ -42,9 +43,9 @@ def split(rest: bytes) -> list[bytes]:
     lines = rest[:-1].split(b"\n")
     if len(lines) > MAX_DOCUMENTS:
         raise malformed(f"expected at most {MAX_DOCUMENTS} documents, got {len(lines)}")
-    for number, line in enumerate(lines, 2):
-        if not _LINE.fullmatch(line):
-            raise malformed(f"line {number} is empty or has bytes outside 0x20 to 0x7E")
+    if rest.translate(None, _IN_LINES) or b"" in lines:
+        number = next(n for n, line in enumerate(lines, 2) if not _LINE.fullmatch(line))
+        raise malformed(f"line {number} is empty or has bytes outside 0x20 to 0x7E")
     return lines
 
 

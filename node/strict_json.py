@@ -33,6 +33,15 @@ def loads(raw: bytes) -> Any:
     return value
 
 
+def reread(raw: bytes) -> Any:
+    """What was read strictly and checked against its schema before; half the time of `loads`.
+
+    Raises:
+        ValueError: No JSON.
+    """
+    return orjson.loads(raw)
+
+
 def dumps(value: Any) -> bytes:
     """JSON as the node writes it: UTF-8, no white space, members in the order given.
 

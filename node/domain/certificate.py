@@ -17,6 +17,8 @@ from node.ids import participant_of
 IN_SCOPE = ("7102.10", "7102.21", "7102.31")
 """Headings of rough diamonds (KPCS section I)."""
 
+_NOTHING = Decimal(0)
+
 ZONE, APPROVAL = "compliant-zone", "prior-approval"
 """Kinds of evidence that a restricted participant's certificates carry."""
 
@@ -93,7 +95,7 @@ def dates(document: Content, context: Context) -> Iterator[Finding]:
     elif context.issuing and context.today is not None and expires < context.today:
         detail = f"expected {context.today} or later, got {expires}"
         yield finding("KP-C-007", "/expires_on", detail)
-    longest = context.reference.profile(document.iss, issued).longest(issued)
+    longest = context.reference.latest_expiry(document.iss, issued)
     if expires > longest:
         detail = f"expected {longest} at the latest, got {expires}"
         yield finding("KP-C-008", "/expires_on", detail)
@@ -115,7 +117,7 @@ def headings(document: Content, _: Context) -> Iterator[Finding]:
 def sums(document: Content, _: Context) -> Iterator[Finding]:
     """KP-C-011: lines add up to the totals, as decimal numbers."""
     for member in ("carats", "value_usd"):
-        added = sum((Decimal(line[member]) for line in document.body["lines"]), Decimal(0))
+        added = sum(map(Decimal, [line[member] for line in document.body["lines"]]), _NOTHING)
         total = document.body["totals"][member]
         if added != Decimal(total):
             yield finding("KP-C-011", f"/totals/{member}", f"lines add up to {added}, got {total}")

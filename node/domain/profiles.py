@@ -20,7 +20,6 @@ class Validity:
     days: int = 0
     months: int = 0
 
-    @lru_cache(maxsize=4096)  # noqa: B019 - values, of which there are a few
     def last_day(self, issued_on: date) -> date:
         """The last day of validity; of a month without that day, its last day."""
         if issued_on > date.max - timedelta(days=self.days + 31 * self.months):
@@ -30,6 +29,9 @@ class Validity:
         year, month = divmod(issued_on.month - 1 + self.months, 12)
         year, month = issued_on.year + year, month + 1
         return date(year, month, min(issued_on.day, calendar.monthrange(year, month)[1]))
+
+
+_USUAL = (Validity(days=60), Validity(months=2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Profile:
 
     def longest(self, issued_on: date) -> date:
         """The latest day of expiry that may be accepted."""
-        rules = [self.validity] if self.announced else [Validity(days=60), Validity(months=2)]
+        rules = (self.validity,) if self.announced else _USUAL
         return max(rule.last_day(issued_on) for rule in rules)
 
     def fits(self, number: str) -> bool:

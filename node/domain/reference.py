@@ -106,6 +106,7 @@ class Reference:
             self._announced.setdefault(authority, []).append(json.loads(body))
         self.standing = lru_cache(maxsize=16384)(self._standing)
         self.profile = lru_cache(maxsize=4096)(self._profile)
+        self.latest_expiry = lru_cache(maxsize=4096)(self._latest_expiry)
 
     def __reduce__(self) -> tuple[Callable[..., "Reference"], tuple[Texts, Texts]]:
         return reference, self._sources
@@ -150,6 +151,10 @@ class Reference:
                 return profiles.of_entry(participant, found, day, announced=True)
         entry = _entry("default", day) | _entry(participant, day)
         return profiles.of_entry(participant, entry, day, announced=participant in _profiles())
+
+    def _latest_expiry(self, authority: str, issued_on: date) -> date:
+        """The latest day of expiry that may be accepted of an authority's certificate."""
+        return self.profile(authority, issued_on).longest(issued_on)
 
     def announced(self, authority: str, day: date) -> Mapping[str, Any] | None:
         """The body of the profile document that counts for an authority on a day, if one does."""

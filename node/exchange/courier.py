@@ -40,6 +40,10 @@ LEASE_S = 30
 RECHECK_S = 1.0
 """After a round that another process had; it may be over by then."""
 
+HURRY_S = 10.0
+"""A peer that is in contact is tried at once, but not at each of its bundles: it may be one that
+calls and cannot be called."""
+
 UNRECORDED_S = 10.0
 """After a failure that could not even be written down: a full disk does not mend in a second."""
 
@@ -141,6 +145,7 @@ class Courier:
         self._asked_to_wait = False
         self._wake = asyncio.Event()
         self._hurry = False
+        self._may_hurry_at = 0.0
 
     def wake(self, *, hurry: bool = False) -> None:
         """Look for work now.
@@ -240,10 +245,16 @@ class Courier:
         peers.update(tx, self._peer, attempts=0, next_try=0, last_error=None, last_step=None)
 
     async def _due(self) -> _Due:
-        """As `_look`; in a hurry nothing is waited for."""
-        hurry, self._hurry = self._hurry and not self._asked_to_wait, False
+        """As `_look`; in a hurry nothing, or not much, is waited for."""
         found = await self._look()
-        return replace(found, pause_s=0.0) if hurry else found
+        if not self._hurry or self._asked_to_wait:
+            self._hurry = False
+            return found
+        now = time.monotonic()
+        if now >= self._may_hurry_at:
+            self._hurry, self._may_hurry_at = False, now + HURRY_S
+            return replace(found, pause_s=0.0)
+        return replace(found, pause_s=min(found.pause_s, self._may_hurry_at - now))
 
     async def _look(self) -> _Due:
         def look(tx: Transaction) -> _Due:

@@ -67,13 +67,12 @@ class Verdict:
         number: str = self.document.body["number"]
         return number
 
-    def names(self) -> Iterator[str]:
+    def names(self) -> tuple[str, ...]:
         """The doc ids and the number that judging or recording it may touch."""
-        if self.document is not None:
-            yield self.document.doc_id
-            yield from self.document.re
-            if self.number is not None:
-                yield self.number
+        if self.document is None:
+            return ()
+        doc_id, number = self.document.doc_id, self.number
+        return (doc_id, *self.document.re) if number is None else (doc_id, number)
 
 
 class Line(NamedTuple):

@@ -5,7 +5,7 @@ then the checkpoint is released, then the receipt leaves. The manifest again fin
 """
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, NamedTuple
@@ -60,9 +60,8 @@ class _Offered(NamedTuple):
     doc_id: str
     verdict: Verdict
 
-    def names(self) -> Iterator[str]:
-        yield self.doc_id
-        yield from self.verdict.names()
+    def names(self) -> tuple[str, ...]:
+        return (self.doc_id, *self.verdict.names())
 
     def alone(self) -> bool:
         return self.verdict.alone

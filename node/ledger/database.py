@@ -1,6 +1,5 @@
 """The database file: one writer thread, readers, transactions that decide and write at once."""
 
-import json
 import os
 import threading
 from collections.abc import Callable, Iterable
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 from sqlite_utils import Database
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined] # pysqlite3 where installed
 
+from node import strict_json
 from node.errors import ConfigError, LedgerUnavailableError
 from node.ledger.migrations import migrations
 
@@ -239,7 +239,7 @@ class Ledger:
 
 def each(values: Iterable[str] | Iterable[int]) -> str:
     """The parameter of `EACH`."""
-    return json.dumps(list(values), ensure_ascii=False)
+    return strict_json.dumps(list(values)).decode()
 
 
 def _within(tx: Transaction, act: Callable[[Transaction], T]) -> T:
