@@ -3,11 +3,12 @@
 Only `node.jose` makes the first two, only `node.schema` the last. If it type-checks, it was verified.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from node import base64url, strict_json
+from node.crew import travels
 from node.ids import Authority, DocId, Kid
 
 MAX_DOCUMENT_BYTES = 256 * 1024
@@ -38,6 +39,7 @@ class UnverifiedJws:
     _claims: Mapping[str, Any] = field(repr=False)
 
 
+@travels
 @dataclass(frozen=True, slots=True)
 class SignedDocument:
     """Authentic: signed by `iss` with a pinned key of the right role. Form and rules unjudged.
@@ -56,17 +58,6 @@ class SignedDocument:
     kid: Kid
     claims: Mapping[str, Any] = field(repr=False)
 
-    def __reduce__(self) -> tuple[Callable[..., "SignedDocument"], tuple[Any, ...]]:
-        # From a worker: reading the payload again takes a third of what carrying it would.
-        members = self.raw, self.doc_id, self.digest, self.typ, self.iss, self.kid
-        return _arrived, members
-
-
-def _arrived(
-    raw: bytes, doc_id: DocId, digest: bytes, typ: str, iss: Authority, kid: Kid
-) -> SignedDocument:
-    return SignedDocument(raw, doc_id, digest, typ, iss, kid, payload(raw))
-
 
 def payload(raw: bytes) -> dict[str, Any]:
     """The payload of a document that was verified before."""
@@ -74,6 +65,7 @@ def payload(raw: bytes) -> dict[str, Any]:
     return claims
 
 
+@travels
 @dataclass(frozen=True, slots=True)
 class Document:
     """Authentic, and of the form its kind's schema demands. Rules unjudged."""
@@ -85,23 +77,6 @@ class Document:
     re: tuple[DocId, ...]
     sandbox: bool
     body: Mapping[str, Any] = field(repr=False)
-
-    @classmethod
-    def of_its_form(cls, signed: SignedDocument, kind: str) -> "Document":
-        """The document that a signed payload is, which its schema has accepted."""
-        claims = signed.claims
-        return cls(
-            signed=signed,
-            kind=kind,
-            aud=tuple(claims["aud"]),
-            iat=claims["iat"],
-            re=tuple(claims.get("re", ())),
-            sandbox=claims.get("sandbox", False),
-            body=claims["body"],
-        )
-
-    def __reduce__(self) -> tuple[Callable[..., "Document"], tuple[SignedDocument, str]]:
-        return Document.of_its_form, (self.signed, self.kind)
 
     @property
     def iss(self) -> Authority:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from node.documents import Document, SignedDocument
 from node.errors import Finding, RefusedError, finding
+from node.ids import Authority, DocId
 from node.schema.accepting import accepts
 
 if TYPE_CHECKING:
@@ -31,7 +32,16 @@ def check_document(signed: SignedDocument, kind: str, version: int = 1) -> Docum
     findings = check_payload(f"{kind}.v{version}", signed.claims)
     if findings:
         raise RefusedError(findings)
-    return Document.of_its_form(signed, kind)
+    claims = signed.claims
+    return Document(
+        signed=signed,
+        kind=kind,
+        aud=tuple(Authority(name) for name in claims["aud"]),
+        iat=claims["iat"],
+        re=tuple(DocId(doc) for doc in claims.get("re", ())),
+        sandbox=claims.get("sandbox", False),
+        body=claims["body"],
+    )
 
 
 def check_payload(name: str, claims: Any) -> list[Finding]:
