@@ -27,6 +27,9 @@ GC_OBJECTS = 100_000
 C = TypeVar("C", bound=type)
 
 MOST_WORKERS = 8
+BEHIND = 10
+"""How far workers stand behind the node itself: it hands out their work, and answers everyone."""
+
 WORTH_STARTING = 500
 """Items handed in before the workers are started; each takes some half a second to come up."""
 
@@ -148,6 +151,7 @@ def seldom_collect() -> None:
 def _begin() -> None:
     """In a worker: Ctrl-C is for the node, and no worker outlives it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(BEHIND)
     seldom_collect()
     threading.Thread(target=_end_with_node, daemon=True).start()
 

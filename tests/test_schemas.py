@@ -1,6 +1,10 @@
 """The schemas and their examples; each invalid one names pointer, rule and code."""
 
+import itertools
 import json
+import re
+import unicodedata
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +17,7 @@ from node.documents import SignedDocument
 from node.domain.kinds import KINDS
 from node.errors import RefusedError
 from node.ids import Authority, DocId, Kid
-from node.schema import catalogue
+from node.schema import accepting, catalogue, keywords
 from node.schema.accepting import accepts
 from node.schema.explaining import explaining
 from node.schema.validation import check, check_document
@@ -124,6 +128,28 @@ class TestTwoValidators:
         example = json.loads(path.read_text("utf-8"))
 
         assert not accepts(schema_of(path), example["instance"])
+
+    def test_what_counts_as_plain_text_is_good_text(self) -> None:
+        letters = re.compile(f"[{accepting._LETTERS}]")
+        plain = [chr(n) for n in range(0x11000) if letters.fullmatch(chr(n))]
+
+        assert len(plain) > 21_000
+        for letter in plain:
+            assert keywords.text(letter) is None
+            # Neither is changed by what stands before it: nothing here combines.
+            assert unicodedata.is_normalized("NFC", f"Aо\u1100{letter}")
+
+    def test_they_agree_on_every_day_of_a_calendar(self) -> None:
+        instance = json.loads((SCHEMAS / "examples/valid/certificate.v1.json").read_text("utf-8"))
+        for year, month, day in itertools.product(
+            (0, 1, 1900, 2000, 2024, 2026, 9999), range(14), (0, 1, 28, 29, 30, 31, 32)
+        ):
+            instance["body"]["issued_on"] = text = f"{year:04}-{month:02}-{day:02}"
+            try:
+                good = date.fromisoformat(text) is not None
+            except ValueError:
+                good = False
+            assert accepts("certificate.v1", instance) is good, text
 
     @given(st.data())
     def test_they_agree_on_a_certificate_with_any_one_value_changed(

@@ -113,10 +113,10 @@ class Receiver:
         assert manifest is not None
         check_known(self._own, manifest.iss)  # the peers may have been reloaded meanwhile
         lines = bundle.split(rest)
-        bundle.check_against_manifest(manifest.body, lines, rest)
         context = self._own.context()
+        verdicts = self._judge(manifest, lines, context)  # workers judge while this goes on
+        bundle.check_against_manifest(manifest.body, lines, rest)
         try:
-            verdicts = self._judge(manifest, lines, context)
             self._own.fault("receive.commit")
             answer = self._own.ledger.write(
                 lambda tx: self._record(tx, manifest, verdicts, context)
