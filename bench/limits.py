@@ -10,7 +10,8 @@ from statistics import median
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlite_utils.utils import sqlite3
+
+from node.ledger.sqlite import sqlite3
 
 MESSAGE_BYTES = 1900
 """The signing input of a certificate."""

@@ -26,12 +26,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from sqlite_utils.utils import sqlite3
-
 from bench.homes import LOT, Node, add_peers, make_nodes, serving_all
 from bench.limits import verifications_per_s
 from node.crew import seldom_collect
 from node.ledger import certificates
+from node.ledger.sqlite import sqlite3
 from node.office.confirm import confirm
 from node.office.issue import issue
 from node.office.officer import Officer

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlite_utils.utils
 from sqlite_utils import Database
-from sqlite_utils.utils import sqlite3
 
 from node.authority import OwnAuthority
 from node.errors import ConfigError, LedgerUnavailableError, LogBehindError
 from node.ledger import acts, certificates, entries, peers, seals, streams
 from node.ledger.audit import Audit, audit
-from node.ledger.database import Ledger, Transaction
+from node.ledger.database import NEWEST, Ledger, Transaction
 from node.ledger.migrations import migrations
 from node.ledger.rebuild import rebuild
+from node.ledger.sqlite import sqlite3
 from node.office.goods import record
 from node.office.issue import issue
 from node.office.officer import Officer
@@ -536,3 +537,15 @@ def test_what_need_not_outlast_a_power_cut_does_not_wait_for_the_disk(ru: OwnAut
     assert ru.ledger.write(how) == full
     assert ru.ledger.write(how, durable=False) == normal
     assert ru.ledger.write(how) == full
+
+
+def test_there_is_one_sqlite_library() -> None:
+    assert sqlite_utils.utils.sqlite3 is sqlite3
+
+
+def test_the_ledger_knows_its_newest_migration(filled: OwnAuthority) -> None:
+    with closing(sqlite3.connect(filled.ledger._path)) as connection:
+        database = Database(connection)
+
+        assert migrations.applied(database)[-1].name == NEWEST
+        assert not migrations.pending(database)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from importlib import resources
+from pathlib import Path
 from typing import Any, TypeVar
 
 from node.domain import profiles
@@ -200,7 +200,7 @@ def _profiles() -> dict[str, list[dict[str, Any]]]:
 
 @lru_cache(maxsize=8)
 def _packaged(name: str) -> str:
-    return (resources.files("node.domain") / "data" / name).read_text("utf-8")
+    return (Path(__file__).parent / "data" / name).read_text("utf-8")
 
 
 def _read(texts: Mapping[str, str], name: str, row: Callable[[Mapping[str, str]], T]) -> list[T]:

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined] # pysqlite3 where installed
-
 from node.ledger.database import Transaction
+from node.ledger.sqlite import sqlite3
 
 PAGES = 4096
 """Copied between two looks at the progress."""

@@ -10,12 +10,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from sqlite_utils import Database
-from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined] # pysqlite3 where installed
-
 from node import strict_json
 from node.errors import ConfigError, LedgerUnavailableError
-from node.ledger.migrations import migrations
+from node.ledger.sqlite import sqlite3
 
 T = TypeVar("T")
 Transaction = sqlite3.Connection
@@ -26,6 +23,9 @@ SAFE_VERSION = (3, 51, 3)
 
 EACH = "(SELECT value FROM json_each(?))"
 """A set of values as one parameter, made by `each`: ``WHERE doc_id IN {EACH}``."""
+
+NEWEST = "0008-search"
+"""The last of `node.ledger.migrations`."""
 
 BUSY_TIMEOUT_S = 30
 """How long a writer waits for another process (a command beside `serve`)."""
@@ -148,9 +148,12 @@ class Ledger:
         connection = self._connection()
         self._wal = tuple(map(int, sqlite3.sqlite_version.split("."))) >= SAFE_VERSION
         connection.execute(f"PRAGMA journal_mode = {'WAL' if self._wal else 'DELETE'}")
-        database = Database(connection)
-        if migrations.pending(database):
-            migrations.apply(database)
+        if not _is_current(connection):
+            from sqlite_utils import Database  # late: see node.ledger.sqlite
+
+            from node.ledger.migrations import migrations
+
+            migrations.apply(Database(connection))
 
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
@@ -253,6 +256,14 @@ def _within(tx: Transaction, act: Callable[[Transaction], T]) -> T:
         raise
     tx.execute("RELEASE part")
     return result
+
+
+def _is_current(connection: sqlite3.Connection) -> bool:
+    try:
+        found = connection.execute("SELECT 1 FROM _sqlite_migrations WHERE name = ?", (NEWEST,))
+        return found.fetchone() is not None
+    except sqlite3.OperationalError:
+        return False  # a new file has no such table
 
 
 def _is_of_the_file(error: BaseException) -> bool:

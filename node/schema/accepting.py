@@ -6,11 +6,12 @@ are good, so it goes first.
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
-
-import jsonschema_rs
+from typing import TYPE_CHECKING, Any
 
 from node.schema import catalogue, keywords
+
+if TYPE_CHECKING:
+    import jsonschema_rs
 
 
 def accepts(name: str, instance: Any) -> bool:
@@ -22,7 +23,9 @@ def accepts(name: str, instance: Any) -> bool:
 
 
 @cache
-def _validator(name: str) -> jsonschema_rs.Draft202012Validator:
+def _validator(name: str) -> "jsonschema_rs.Draft202012Validator":
+    import jsonschema_rs  # late: commands that only look at the ledger check nothing
+
     checks = {**keywords.ANNOTATIONS, _NO_FLOAT: _no_float}
     return jsonschema_rs.Draft202012Validator(
         _quick(catalogue.load(name)),

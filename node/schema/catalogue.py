@@ -2,7 +2,7 @@
 
 import json
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from node.errors import ConfigError
@@ -77,11 +77,11 @@ def _at(schema: Any, pointer: str) -> Any:
     return schema
 
 
-def _folder() -> Any:
+def _folder() -> Path:
     # In the wheel the schemas stand inside the package, in the source tree beside it.
-    package = resources.files("node")
+    package = Path(__file__).parents[1]
     inside = package / "schemas"
-    return inside if inside.is_dir() else package / ".." / "schemas"
+    return inside if inside.is_dir() else package.parent / "schemas"
 
 
 def _resolve(part: Any, root: dict[str, Any]) -> Any:

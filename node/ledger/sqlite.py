@@ -1,0 +1,18 @@
+"""The SQLite in use: the one that sqlite-utils takes, so that there are never two on one file.
+
+sqlite-utils itself is loaded only where tables are made or changed: that takes as long as all that a
+short command does.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3  # noqa: TID251 - its types
+else:
+    try:
+        sqlite3 = import_module("pysqlite3")
+    except ImportError:
+        sqlite3 = import_module("sqlite3")
+
+__all__ = ["sqlite3"]
