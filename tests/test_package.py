@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 from node import __version__
+from tests.nodes import make_homes
 
 ROOT = Path(__file__).parents[1]
 
@@ -45,6 +46,18 @@ def test_the_help_comes_quickly_because_nothing_heavy_is_imported() -> None:
         "import sys; from node.cli.app import main;"
         "main.main(['--help'], standalone_mode=False);"
         "heavy = {'aiohttp', 'jwt', 'jsonschema', 'jsonschema_rs', 'sqlite_utils', 'rich'};"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_a_short_command_loads_no_more_than_it_needs(tmp_path: Path) -> None:
+    home = make_homes(tmp_path, "RU", "BY")["RU"]
+    script = (
+        "import sys; from node.cli.app import main;"
+        f"main.main(['--home', {str(home)!r}, 'status'], standalone_mode=False);"
+        "heavy = {'aiohttp', 'jwt', 'jsonschema', 'sqlite_utils', 'dateutil', 'pluggy'};"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
 

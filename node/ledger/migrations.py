@@ -1,26 +1,17 @@
 """The tables, step by step. A migration that has run anywhere is never changed."""
 
 import json
-from typing import Any
 
 from sqlite_utils import Database, Migrations
 
 from node import base64url
+from node.ledger.sqlite import append_only
 
 migrations = Migrations("kpnode")
 
 _APPEND_ONLY = (
     "entries", "nodes", "checkpoints", "stream_out", "stream_in", "seen_checkpoints", "acts", "home",
 )  # fmt: skip
-
-
-def append_only(connection: Any, table: str, *events: str) -> None:
-    """Forbid UPDATE and DELETE on a table, or what is named of the two."""
-    for event in events or ("UPDATE", "DELETE"):
-        connection.execute(
-            f"CREATE TRIGGER {table}_no_{event.lower()} BEFORE {event} ON {table} "
-            f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-        )
 
 
 @migrations(name="0001-ledger")

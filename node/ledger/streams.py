@@ -9,7 +9,7 @@ from node import base64url
 from node.domain.kinds import KINDS
 from node.errors import Finding
 from node.ledger.database import EACH, Transaction, each
-from node.ledger.migrations import append_only
+from node.ledger.sqlite import append_only
 from node.log.chain import START, Place
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from node import base64url
 from node.ledger import entries
 from node.ledger.database import Transaction
-from node.ledger.migrations import append_only
+from node.ledger.sqlite import append_only
 from node.log import tree
 
 _TABLES = ("entries", "nodes", "checkpoints")
