@@ -30,8 +30,8 @@ MOST_WORKERS = 8
 BEHIND = 10
 """How far workers stand behind the node itself: it hands out their work, and answers everyone."""
 
-WORTH_STARTING = 500
-"""Items handed in before the workers are started; each takes some half a second to come up."""
+WORTH_STARTING = 2000
+"""Items handed in, or expected, before workers are started: coming up costs what these do."""
 
 
 def travels(kind: C) -> C:
@@ -88,6 +88,11 @@ class Crew:
                 return work(lot)
 
         return wait
+
+    def expect(self, items: int) -> None:
+        """Let the workers come up at once where so many items are about to be handed in."""
+        if items >= WORTH_STARTING:
+            self._ready(items)
 
     def close(self) -> None:
         """End the workers at once; what they do is not wanted any more."""

@@ -75,6 +75,7 @@ def audit(
         progress: Called now and then.
     """
     result, size = Audit(), entries.size(tx)
+    crew.expect(size)
     documents = _Documents(result, ring, crew)
     edge, nodes = tree.Edge(), _Nodes(tx)
     checkpoints = {point.size: point for point in all_checkpoints(tx)}

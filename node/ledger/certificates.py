@@ -45,6 +45,7 @@ class Certificate:
 
     Attributes:
         peer: The authority at the other side.
+        iss, addressee: Who signed it, and for whom.
         outcome: What the peer's last receipt says of it (exporter's side), or ``""``.
         errors: The peer's findings where it refused.
         state: A state of `node.domain.states`.
@@ -61,6 +62,8 @@ class Certificate:
     state: str
     body: Mapping[str, Any]
     recorded_at: int
+    iss: Authority
+    addressee: Authority
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,16 +147,12 @@ def held(tx: Transaction, certificate: Certificate) -> HeldCertificate:
         name = event.what if event.what.startswith(RECORD.name) else event.what.partition(":")[0]
         last[name] = (DocId(event.document), event.body)
     amended = last["amendment"][1]["amended"] if "amendment" in last else {}
-    own_first = certificate.side == EXPORTER
-    jws = entries.document(tx, certificate.doc_id)
-    assert jws is not None
-    claims = entries.claims(jws)
-    assert own_first or claims["iss"] == certificate.peer
+    assert certificate.side == EXPORTER or certificate.iss == certificate.peer
     return HeldCertificate(
         doc_id=DocId(certificate.doc_id),
         number=certificate.number,
-        iss=Authority(claims["iss"]),
-        addressee=Authority(claims["aud"][0]),
+        iss=certificate.iss,
+        addressee=certificate.addressee,
         side=certificate.side,
         state=certificate.state,
         body=certificate.body,
@@ -211,6 +210,17 @@ def by_doc_id(tx: Transaction, doc_id: str) -> Certificate | None:
     """A certificate by its doc id."""
     row = tx.execute(f"{_SELECT} WHERE c.entry = {ENTRY_OF.format('?')}", (doc_id,)).fetchone()
     return None if row is None else _certificate(row)
+
+
+def states_of(tx: Transaction, doc_ids: Iterable[str]) -> dict[str, str]:
+    """The states of certificates as they are shown, by doc id."""
+    rows = tx.execute(
+        "SELECT c.doc_id, c.side, c.state, coalesce(o.outcome, '') FROM certificates c "
+        "LEFT JOIN outcomes o ON o.doc_id = c.doc_id AND o.peer = c.peer AND c.side = 'exporter' "
+        f"WHERE c.entry IN (SELECT idx FROM documents WHERE doc_id IN {EACH})",
+        (each(doc_ids),),
+    )
+    return {doc_id: states.shown(*shown) for doc_id, *shown in rows}
 
 
 def listed(
@@ -416,6 +426,9 @@ def _who(speaker: str, claims: Mapping[str, Any]) -> str:
 def _certificate(row: Any) -> Certificate:
     participant, number, doc_id, side, peer, outcome, errors, state, jws, at = row
     shown = states.shown(side, state, outcome)
-    body = entries.claims(bytes(jws))["body"]
+    claims = entries.claims(bytes(jws))
     told = json.loads(errors) if errors != "[]" else []
-    return Certificate(participant, number, doc_id, side, peer, outcome, told, shown, body, at)
+    return Certificate(
+        participant, number, doc_id, side, peer, outcome, told, shown, claims["body"], at,
+        claims["iss"], claims["aud"][0],
+    )  # fmt: skip

@@ -16,18 +16,25 @@ class LedgerFacts:
         self._own = own
         self._unknown: set[str] = set()
         self._unflagged: set[str] = set()
+        self._met: dict[str, HeldCertificate] = {}
 
     def look_up(self, numbers: Iterable[str]) -> None:
         """Ask once for a run of documents which of their numbers the ledger knows nothing of.
 
-        Good until something is recorded: one question a run, where nearly all are new.
+        Good until something is recorded: one question a run, where nearly all are new. What was met
+        before is forgotten.
         """
+        self._met = {}
         asked = set(numbers)
         rows = self._tx.execute(
             f"SELECT number FROM certificates WHERE number IN {EACH}", (each(asked),)
         )
         self._unknown = asked - {row["number"] for row in rows}
         self._unflagged = asked - register.flagged(self._tx, asked)
+
+    def meet(self, held: HeldCertificate) -> None:
+        """A certificate that was read in this transaction already, and nothing recorded since."""
+        self._met[held.doc_id] = held
 
     def certificate(self, participant: str, number: str) -> HeldCertificate | None:
         """The certificate with this number, if held."""
@@ -38,6 +45,8 @@ class LedgerFacts:
 
     def certificate_by_id(self, doc_id: str) -> HeldCertificate | None:
         """The certificate with this doc id, if held."""
+        if (met := self._met.get(doc_id)) is not None:
+            return met
         found = certificates.by_doc_id(self._tx, doc_id)
         return None if found is None else certificates.held(self._tx, found)
 

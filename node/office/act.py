@@ -13,7 +13,7 @@ from node.authority import OwnAuthority
 from node.clock import seconds
 from node.documents import Draft
 from node.domain.context import Context
-from node.domain.facts import HeldCertificate
+from node.domain.facts import Facts, HeldCertificate
 from node.domain.judgement import judge_content, judge_with_ledger
 from node.domain.kinds import RECORD, Kind
 from node.domain.runs import runs
@@ -105,7 +105,8 @@ def perform_within(
     """`perform`, as a part of a transaction that does more."""
     own.checkpoints.guard(tx)
     now = own.clock.now()
-    context = circumstances(own, tx, now)
+    facts = own.facts(tx)
+    context = circumstances(own, tx, now, facts)
     put = own.log if kind is RECORD else own.publish
     drafted = (
         _draft(tx, own, kind, (index, number), officer, make, names, now)
@@ -113,7 +114,9 @@ def perform_within(
     )
     done: list[Done] = []
     for run in runs(drafted, _Drafted.touches):
+        facts.look_up(one.number for one in run)
         for one in run:
+            facts.meet(one.held)
             wrong = check_payload(f"{kind.name}.v{kind.version}", one.claims)
             if findings := wrong or _judge(one.draft, context):
                 raise RefusedError(findings, index=one.index, number=one.number)
@@ -122,17 +125,18 @@ def perform_within(
         acts.note_each(
             tx, seconds(now), verb, [one.number for one in run], officer.office, officer.officer
         )
-        for one, document in zip(run, signed, strict=True):
-            after = certificates.by_doc_id(tx, one.draft.re[0])
-            assert after is not None
-            done.append(Done(one.number, document.doc_id, one.draft.aud[0], after.state))
+        after = certificates.states_of(tx, [one.held.doc_id for one in run])
+        done += [
+            Done(one.number, document.doc_id, one.draft.aud[0], after[one.held.doc_id])
+            for one, document in zip(run, signed, strict=True)
+        ]
     return done
 
 
-def circumstances(own: OwnAuthority, tx: Transaction, now: datetime) -> Context:
+def circumstances(own: OwnAuthority, tx: Transaction, now: datetime, facts: Facts) -> Context:
     """In which this authority's own documents are judged, with the ledger."""
     return Context(
-        now, issuing=True, today=day_of(own, now), facts=own.facts(tx), reference=own.reference(tx)
+        now, issuing=True, today=day_of(own, now), facts=facts, reference=own.reference(tx)
     )
 
 
@@ -142,6 +146,7 @@ class _Drafted:
 
     index: int
     number: str
+    held: HeldCertificate
     claims: dict[str, Any]
     draft: Draft
 
@@ -174,7 +179,7 @@ def _draft(
     re = (held.doc_id, *named)
     claims = own.claims([to], body, iat=seconds(now), re=re)
     return _Drafted(
-        index, number, claims, Draft(kind.name, own.name, (to,), claims["iat"], body, re)
+        index, number, held, claims, Draft(kind.name, own.name, (to,), claims["iat"], body, re)
     )
 
 

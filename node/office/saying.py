@@ -56,7 +56,7 @@ def say(
         raise RefusedError(wrong)
     to = tuple(Authority(name) for name in claims["aud"])
     draft = Draft(kind.name, own.name, to, claims["iat"], told, tuple(map(DocId, re)))
-    context = circumstances(own, tx, now)
+    context = circumstances(own, tx, now, own.facts(tx))
     if findings := judge_with_ledger(draft, context, judge_content(draft, context)).findings:
         raise RefusedError(findings)
     signed = own.seal(kind, claims)
