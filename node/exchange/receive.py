@@ -146,7 +146,8 @@ class Receiver:
     def _judge(self, manifest: Document, lines: list[bytes], context: Context) -> Verdicts:
         own, peer, doc_ids = self._own, manifest.iss, manifest.body["documents"]
         held = own.ledger.read(lambda tx: streams.received_indexes(tx, peer, doc_ids))
-        offered = [Line(raw, doc_id in held) for raw, doc_id in zip(lines, doc_ids, strict=True)]
+        # Whether the two are as many, and the same, is looked at next.
+        offered = [Line(raw, doc_id in held) for raw, doc_id in zip(lines, doc_ids, strict=False)]
         return Verdicts(judge_of(own, peer, context), own.crew, offered)
 
     def _record(
