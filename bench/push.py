@@ -81,12 +81,13 @@ class _Receipts:
     def __init__(self, own: OwnAuthority) -> None:
         self._own, self._loop = own, asyncio.get_running_loop()
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._acknowledged = 0
 
     async def cover(self, position: int) -> None:
-        future = self._loop.create_future()
-        self._waiting.append((position, future))
-        await self._look()  # it may have been delivered before anybody asked
-        await future
+        if position > self._acknowledged:  # else it was delivered before anybody asked
+            future = self._loop.create_future()
+            self._waiting.append((position, future))
+            await future
 
     def notice(self, _, __, event):
         if event.get("event") == "delivered":
@@ -95,7 +96,8 @@ class _Receipts:
 
     async def _look(self) -> None:
         state = await asyncio.to_thread(self._own.ledger.read, lambda tx: peers.state(tx, "BY"))
-        covered = [w for w in self._waiting if w[0] <= state.acknowledged]
+        self._acknowledged = max(self._acknowledged, state.acknowledged)
+        covered = [w for w in self._waiting if w[0] <= self._acknowledged]
         self._waiting = [w for w in self._waiting if w not in covered]
         for _, future in covered:
             future.set_result(None)

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import threading
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -320,34 +321,32 @@ class Courier:
     async def _leased(self) -> AsyncIterator[_Lease]:
         """The one delivery to this peer, renewed for as long as it takes, if it is to be had."""
         renewal: asyncio.Task[None] | None = None
+        # A thread goes on when who waits for it is cancelled: it may come to take it afterwards.
+        given_up = threading.Event()
         try:
-            lease = await self._take_lease()
+            lease = await self._take_lease(given_up)
             if lease is _Lease.MINE:
-                renewal = asyncio.create_task(self._renew())
+                renewal = asyncio.create_task(self._renew(given_up))
             yield lease
         finally:
+            given_up.set()
             if renewal is not None:
                 renewal.cancel()
-                await asyncio.gather(renewal, return_exceptions=True)
-            with contextlib.suppress(LedgerUnavailableError):
-                await asyncio.shield(
-                    asyncio.to_thread(
-                        self._own.ledger.write,
-                        lambda tx: peers.drop_lease(tx, self._peer, self._holder),
-                        durable=False,  # a power cut ends who holds it, too
-                    )
-                )
+            # Not waited for: a cancellation that comes just now would keep it from being dropped.
+            self._own.ledger.write_soon(lambda tx: peers.drop_lease(tx, self._peer, self._holder))
 
-    async def _renew(self) -> None:
+    async def _renew(self, given_up: threading.Event) -> None:
         while True:
             await asyncio.sleep(LEASE_S / 3)
             with contextlib.suppress(LedgerUnavailableError):
-                await self._take_lease()
+                await self._take_lease(given_up)
 
-    async def _take_lease(self) -> _Lease:
+    async def _take_lease(self, given_up: threading.Event) -> _Lease:
         now_s = self._own.now_s()
 
         def take(tx: Transaction) -> _Lease:
+            if given_up.is_set():
+                return _Lease.BUSY
             if not peers.take_lease(tx, self._peer, self._holder, now_s, now_s + LEASE_S):
                 return _Lease.BUSY
             state = peers.state(tx, self._peer)
