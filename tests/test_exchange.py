@@ -713,3 +713,19 @@ async def test_a_running_courier_delivers_what_is_issued_and_wakes_when_told(
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     assert ru.ledger.read(lambda tx: streams.sent_place(tx, "EU-BE")).position == 1  # type: ignore[union-attr]
+
+
+async def test_a_courier_that_is_stopped_while_it_ends_leaves_no_lease(
+    ru: OwnAuthority, be: OwnAuthority
+) -> None:
+    """A reload stops couriers; the next ones would wait half a minute for what was left behind."""
+    async with listening(ru), listening(be), courier(ru, "EU-BE") as worker:
+        task = asyncio.create_task(worker.round(heartbeat=True))
+        # Its own tasks are the first that are cancelled, when the round has come to its end.
+        while not (task.done() or any(t.cancelling() for t in asyncio.all_tasks())):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    (lease,) = ru.ledger.write(lambda tx: tx.execute("SELECT lease FROM peers").fetchone())
+    assert lease is None

@@ -50,6 +50,7 @@ class CheckpointKeeper:
         self._released = released
         self._contradicting = released.with_name("contradicting-checkpoint")
         self._sound: str | None = None  # the released note that was found in the tree
+        self._looked_at: dict[Path, tuple[int, ...]] = {}  # files, as `_identity` tells them
         self._read = lru_cache(maxsize=16)(self._read_anew)  # the same few are read again and again
 
     @property
@@ -65,10 +66,14 @@ class CheckpointKeeper:
                 be read; or a backup was restored, and peers have not yet said what they hold.
         """
         for path in (self._released, self._contradicting):
+            found = _identity(path)
+            if found is None or self._looked_at.get(path) == found:
+                continue
             text = _read(path)
             if text is not None and text != self._sound:
                 self._check_in_tree(tx, path, text)
                 self._sound = text
+            self._looked_at[path] = found
         if asked := recovery.silent(tx):
             who = ", ".join(asked) if asked != [recovery.NOBODY] else "no peer that can be called"
             raise LogBehindError(
@@ -113,6 +118,7 @@ class CheckpointKeeper:
                     path.replace(path.with_name(f"{path.name}-{end}"))
             durable_file.sync_folder(self._released.parent)
         self._sound = None
+        self._looked_at = {}
 
     def of_earlier(self, text: str) -> bool:
         """Whether a note is of a log of this node that has ended; its signature is not checked."""
@@ -221,6 +227,17 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _identity(path: Path) -> tuple[int, ...] | None:
+    """What changes whenever a file is replaced or written; None if there is none."""
+    try:
+        told = os.stat(path)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return ()  # reading it says why
+    return told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns
 
 
 def _read(path: Path) -> str | None:
