@@ -65,9 +65,10 @@ class OwnAuthority:
         """The dated facts that rules go by now."""
         return reference(self.config.reference, profiles.texts(tx))
 
-    def context(self) -> Context:
+    def context(self, tx: Transaction | None = None) -> Context:
         """The circumstances in which what comes in is judged now; the ledger is asked later."""
-        return Context(self.clock.now(), reference=self.ledger.read(self.reference))
+        known = self.reference(tx) if tx else self.ledger.read(self.reference)
+        return Context(self.clock.now(), reference=known)
 
     def facts(self, tx: Transaction) -> LedgerFacts:
         """What rules may ask of the ledger."""

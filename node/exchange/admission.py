@@ -15,6 +15,7 @@ from node.exchange.judge import Judge
 from node.ids import Authority
 from node.jose.verify import verify
 from node.ledger import peers
+from node.ledger.database import Transaction
 
 RETRY_AFTER_PAUSE_S = 900
 
@@ -25,8 +26,13 @@ def judge_of(own: OwnAuthority, sender: Authority, context: Context) -> Judge:
     return Judge(own.name, own.sandbox, sender, ring, context)
 
 
-def check_known(own: OwnAuthority, issuer: str) -> None:
+def check_known(own: OwnAuthority, issuer: str, tx: Transaction | None = None) -> None:
     """Only pinned peers are spoken to, and only while neither side is paused.
+
+    Args:
+        own: Who is called.
+        issuer: Who calls.
+        tx: A transaction, where there is one already.
 
     Raises:
         ProblemError: ``unknown-peer``, or ``paused`` by the operator or because keys have changed.
@@ -39,7 +45,7 @@ def check_known(own: OwnAuthority, issuer: str) -> None:
         )
     if issuer not in own.book.ring:
         raise ProblemError("unknown-peer", "no such peer")
-    state = own.ledger.read(lambda tx: peers.state(tx, issuer))
+    state = peers.state(tx, issuer) if tx else own.ledger.read(lambda tx: peers.state(tx, issuer))
     if state is not None and state.paused_at is not None:
         raise ProblemError(
             "paused",

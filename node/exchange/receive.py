@@ -111,10 +111,12 @@ class Receiver:
             return opened.receipt
         manifest = opened.manifest
         assert manifest is not None
-        check_known(self._own, manifest.iss)  # the peers may have been reloaded meanwhile
+        context, held = self._own.ledger.read(lambda tx: self._look(tx, manifest))
         lines = bundle.split(rest)
-        context = self._own.context()
-        verdicts = self._judge(manifest, lines, context)  # workers judge while this goes on
+        # Whether lines and names are as many, and the same, is looked at while workers judge.
+        names = manifest.body["documents"]
+        offered = [Line(raw, doc_id in held) for raw, doc_id in zip(lines, names, strict=False)]
+        verdicts = Verdicts(judge_of(self._own, manifest.iss, context), self._own.crew, offered)
         bundle.check_against_manifest(manifest.body, lines, rest)
         try:
             self._own.fault("receive.commit")
@@ -143,12 +145,11 @@ class Receiver:
             raise bundle.malformed(f"expected {MANIFEST.typ} in the first line")
         return authenticate(self._own, untrusted, MANIFEST)
 
-    def _judge(self, manifest: Document, lines: list[bytes], context: Context) -> Verdicts:
-        own, peer, doc_ids = self._own, manifest.iss, manifest.body["documents"]
-        held = own.ledger.read(lambda tx: streams.received_indexes(tx, peer, doc_ids))
-        # Whether the two are as many, and the same, is looked at next.
-        offered = [Line(raw, doc_id in held) for raw, doc_id in zip(lines, doc_ids, strict=False)]
-        return Verdicts(judge_of(own, peer, context), own.crew, offered)
+    def _look(self, tx: Transaction, manifest: Document) -> tuple[Context, Mapping[str, int]]:
+        """The circumstances, and which documents of a bundle were accepted before."""
+        check_known(self._own, manifest.iss, tx)  # the peers may have been reloaded meanwhile
+        held = streams.received_indexes(tx, manifest.iss, manifest.body["documents"])
+        return self._own.context(tx), held
 
     def _record(
         self, tx: Transaction, manifest: Document, verdicts: Verdicts, context: Context
