@@ -15,7 +15,7 @@ from bench.limits import HEADER, Figure, rows_per_s, signatures_per_s, verificat
 
 RESULTS = Path(__file__).parent / "results"
 FIGURES = {
-    "receive": (receive, 10_000),
+    "receive": (receive, 20_000),
     "push": (push, 1000),
     "issue": (issue, 2000),
     "audit": (audit, 50_000),

@@ -1,6 +1,5 @@
 """Base64url without padding (RFC 7515 section 2), canonical forms only."""
 
-import base64
 import binascii
 
 ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -8,7 +7,8 @@ ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 def encode(raw: bytes) -> str:
     """Bytes as base64url text without padding."""
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+    standard = binascii.b2a_base64(raw, newline=False)
+    return standard.translate(_URL).rstrip(b"=").decode("ascii")
 
 
 def decode(text: str | bytes) -> bytes:
@@ -31,5 +31,6 @@ def decode(text: str | bytes) -> bytes:
 
 _STANDARD = bytes.maketrans(b"-_+/=", b"+/...")
 """The other alphabet; a dot is in neither."""
+_URL = bytes.maketrans(b"+/", b"-_")
 _LAST = {2: frozenset(b"AQgw"), 3: frozenset(b"AEIMQUYcgkosw048")}
 """The last characters that leave no stray bits, by the length of the last group."""

@@ -50,9 +50,14 @@ def enter(tx: Transaction, doc_id: str, body: Mapping[str, Any]) -> bool:
 
 def issued(tx: Transaction, numbers: Iterable[str]) -> None:
     """Certificates with these numbers have entered the log, with or without a draft."""
-    drafted = tx.execute(f"SELECT number FROM drafts WHERE number IN {EACH}", (each(numbers),))
-    for row in drafted.fetchall():
-        _change(tx, row["number"], "certificate")
+    for number in among(tx, numbers):
+        _change(tx, number, "certificate")
+
+
+def among(tx: Transaction, numbers: Iterable[str]) -> set[str]:
+    """Those numbers that have or had a draft."""
+    rows = tx.execute(f"SELECT number FROM drafts WHERE number IN {EACH}", (each(numbers),))
+    return {row["number"] for row in rows}
 
 
 def _change(tx: Transaction, number: str, event: str) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -21,7 +21,7 @@ from node.ids import Authority
 from node.ledger import acts, drafts
 from node.ledger.database import Transaction
 from node.office.officer import Officer, day_of
-from node.progress import Progress, through, untold
+from node.progress import EVERY, Progress, untold
 from node.schema.validation import check
 
 T = TypeVar("T")
@@ -189,19 +189,31 @@ def _prepare(
     context: Context,
     progress: Progress,
 ) -> tuple[list[_Prepared], list[RefusedError]]:
+    """Those shipments that may be issued, and the refusals."""
     prepared, refusals = [], []
-    for index, shipment in enumerate(through(shipments, "checking", progress)):
-        try:
-            prepared.append(_prepare_one(own, index, shipment, named, context))
-        except RefusedError as refusal:
-            refusals.append(_placed(refusal.findings, index, shipment))
+    for start in range(0, len(shipments), EVERY):
+        progress("checking", start, len(shipments))
+        lot = list(enumerate(shipments[start : start + EVERY], start))
+        # The form of all of them first: a step's code stays in the processor's cache.
+        forms = [check("shipment.v1", shipment) or _ends(own, shipment) for _, shipment in lot]
+        for (index, shipment), wrong in zip(lot, forms, strict=True):
+            try:
+                prepared.append(_prepare_one(own, index, shipment, wrong, named, context))
+            except RefusedError as refusal:
+                refusals.append(_placed(refusal.findings, index, shipment))
+    progress("checking", len(shipments), len(shipments))
     return prepared, refusals
 
 
 def _prepare_one(
-    own: OwnAuthority, index: int, shipment: Any, named: _Named, context: Context
+    own: OwnAuthority,
+    index: int,
+    shipment: Any,
+    wrong: Sequence[Finding],
+    named: _Named,
+    context: Context,
 ) -> _Prepared:
-    if wrong := check("shipment.v1", shipment) or _ends(own, shipment):
+    if wrong:
         raise RefusedError(wrong)
     sources = shipment.get("source_certificates", ())
     disclosure = _disclose(sources) if sources else ""
@@ -282,9 +294,10 @@ def _record(
     *,
     each: bool = False,
 ) -> tuple[list[Issued], list[RefusedError]]:
+    drafted = drafts.among(tx, [item.draft.body["number"] for item in prepared])
     return _each(
         tx, own, prepared, context,
-        lambda item: _of_draft(tx, own, item, officer),
+        lambda item: _of_draft(tx, own, item, officer, drafted),
         lambda run: _sign(tx, own, run, officer),
         progress,
         each=each,
@@ -332,11 +345,11 @@ def _each(
 
 
 def _of_draft(
-    tx: Transaction, own: OwnAuthority, item: _Prepared, officer: Officer
+    tx: Transaction, own: OwnAuthority, item: _Prepared, officer: Officer, drafted: Set[str]
 ) -> list[Finding]:
     """KP-N-001 to KP-N-003: a draft of this number is open, and another officer's where it must be."""
     number = item.draft.body["number"]
-    held = drafts.by_number(tx, number)
+    held = drafts.by_number(tx, number) if number in drafted else None
     four_eyes = own.config.policy.four_eyes
     if held is None:
         detail = f"four eyes: {number} has no draft; see kpnode draft"
@@ -377,7 +390,8 @@ def _sign(
     at_s = run[0].draft.iat
     disclosed = [item for item in run if item.disclosure]
     own.log(tx, [own.sign(RECORD, [own.name], _use(item), iat=at_s) for item in disclosed], at_s)
-    signed = [own.sign(CERTIFICATE, i.draft.aud, i.draft.body, iat=at_s) for i in run]
+    claims = [own.claims(item.draft.aud, item.draft.body, iat=at_s) for item in run]
+    signed = [own.seal(CERTIFICATE, one) for one in claims]
     own.publish(tx, signed, at_s)
     numbers = [item.draft.body["number"] for item in run]
     acts.note_each(tx, at_s, "issue", numbers, officer.office, officer.officer)
