@@ -27,9 +27,6 @@ GC_OBJECTS = 100_000
 C = TypeVar("C", bound=type)
 
 MOST_WORKERS = 8
-BEHIND = 10
-"""How far workers stand behind the node itself: it hands out their work, and answers everyone."""
-
 WORTH_STARTING = 2000
 """Items handed in, or expected, before workers are started: coming up costs what these do."""
 
@@ -156,7 +153,6 @@ def seldom_collect() -> None:
 def _begin() -> None:
     """In a worker: Ctrl-C is for the node, and no worker outlives it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(BEHIND)
     seldom_collect()
     threading.Thread(target=_end_with_node, daemon=True).start()
 

@@ -715,6 +715,26 @@ async def test_a_running_courier_delivers_what_is_issued_and_wakes_when_told(
     assert ru.ledger.read(lambda tx: streams.sent_place(tx, "EU-BE")).position == 1  # type: ignore[union-attr]
 
 
+async def test_a_peer_that_calls_and_cannot_be_called_is_not_tried_at_each_call(
+    ru: OwnAuthority,
+) -> None:
+    class Longest(Random):
+        def uniform(self, _: float, most: float) -> float:
+            return most
+
+    async with courier(ru, "EU-BE") as worker:  # nobody listens there
+        worker._random = Longest()
+        running = asyncio.create_task(worker.run())
+        for _ in range(30):
+            worker.wake(hurry=True)
+            await asyncio.sleep(0.05)
+        running.cancel()
+
+    state = ru.ledger.read(lambda tx: peers.state(tx, "EU-BE"))
+    assert state is not None
+    assert 1 <= state.attempts <= 4
+
+
 async def test_a_courier_that_is_stopped_while_it_ends_leaves_no_lease(
     ru: OwnAuthority, be: OwnAuthority
 ) -> None:
