@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
 
+from node.cli import output
 from node.cli.app import COMMANDS, main
 from node.cli.output import finishing
 from node.demo.story import sample
@@ -814,3 +817,35 @@ _numbers = iter(range(10_000))
 
 def _numbered() -> Any:
     return shipments()[0] | {"number": f"RU1{next(_numbers):07}"}
+
+
+class TestTable:
+    @given(
+        st.lists(
+            st.tuples(*[st.text("abc Яжё中文éñ0-9", max_size=12).map(str.strip)] * 3),
+            min_size=1, max_size=5,
+        )
+    )  # fmt: skip
+    def test_what_fits_looks_as_rich_would_have_it(self, cells: list[tuple[str, ...]]) -> None:
+        heads = ["PEER", "STATE", "SENT"]
+        items = [dict(zip(heads, row, strict=True)) for row in cells]
+
+        made = output.table(items, {head: head for head in heads})
+
+        assert made == output._folded([heads, *cells], terminal=False)
+
+    def test_what_does_not_fit_is_folded(self) -> None:
+        made = output.table([{"a": "x" * 300, "b": "end"}], {"a": "A", "b": "B"})
+
+        assert max(map(len, made.splitlines())) <= 200
+        assert made.count("x") == 300
+
+    def test_many_rows_are_made_without_a_library(self) -> None:
+        """It takes half a millisecond a row, more than issuing what the row is about."""
+        items = [{"a": f"RU{n}", "b": n} for n in range(5000)]
+        script = (
+            "import sys; from node.cli.output import table;"
+            f"table({items!r}, {{'a': 'A', 'b': 'B'}}); assert 'rich' not in sys.modules"
+        )
+
+        subprocess.run([sys.executable, "-"], input=script, text=True, check=True)

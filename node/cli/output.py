@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shutil
 import signal
 import sys
 import threading
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
     from datetime import date
 
 FAILURE, NOT_FOUND, REFUSED, CONFLICT, UNREACHABLE = 1, 3, 4, 5, 7
+
+PAGE_WIDTH = 200
+"""Columns of what goes to no terminal."""
+
+GAP = "  "
+"""Between two columns of a table."""
 
 SHOWN = 20
 """Errors told to people; programs get all of them."""
@@ -76,20 +83,48 @@ def page(output: Output, found: Mapping[str, Any], columns: Mapping[str, str], e
 
 def table(items: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
     """Rows under headings, as wide as the terminal."""
+    cells = [["" if item[key] is None else str(item[key]) for key in columns] for item in items]
+    rows = [list(columns.values()), *cells]
+    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+    terminal = sys.stdout.isatty()
+    room = shutil.get_terminal_size().columns if terminal else PAGE_WIDTH
+    plain = all(cell.isprintable() for row in cells for cell in row)
+    if not plain or sum(widths) + len(GAP) * (len(widths) - 1) > room:
+        return _folded(rows, terminal=terminal)
+    head, *lines = [
+        GAP.join(
+            cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+    return "\n".join([click.style(head, bold=True) if terminal else head, *lines])
+
+
+def _width(text: str) -> int:
+    """The columns of a terminal that a text takes."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(2 if east_asian_width(c) in "WF" else 0 if combining(c) else 1 for c in text)
+
+
+def _folded(rows: Sequence[Sequence[str]], *, terminal: bool) -> str:
+    """A table that is too wide, each column within its share."""
+    # Late, and only here: it takes as long to load as a short command, and half a millisecond a row.
     import io
 
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in columns.values():
+    for heading in rows[0]:
         table.add_column(heading, overflow="fold")
-    for item in items:
-        table.add_row(*("" if item[key] is None else str(item[key]) for key in columns))
-    terminal = sys.stdout.isatty()
+    for row in rows[1:]:
+        table.add_row(*row)
     console = Console(
         file=io.StringIO(),
-        width=None if terminal else 200,
+        width=None if terminal else PAGE_WIDTH,
         force_terminal=terminal,
         markup=False,
         highlight=False,
