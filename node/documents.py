@@ -60,7 +60,11 @@ class SignedDocument:
 
 
 def payload(raw: bytes) -> dict[str, Any]:
-    """The payload of a document that was verified before."""
+    """The payload of a document that was verified before; of a refused one, what can be read of it.
+
+    Raises:
+        ValueError, IndexError: Nothing can be.
+    """
     claims: dict[str, Any] = strict_json.reread(base64url.decode(raw.split(b".")[1]))
     return claims
 

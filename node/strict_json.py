@@ -34,7 +34,7 @@ def loads(raw: bytes) -> Any:
 
 
 def reread(raw: bytes) -> Any:
-    """What was read strictly and checked against its schema before; half the time of `loads`.
+    """What was read strictly before, or is only looked at; half the time of `loads`.
 
     Raises:
         ValueError: No JSON.

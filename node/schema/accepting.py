@@ -51,8 +51,8 @@ def _quick(schema: Any) -> Any:
     """The same schema in a form that seldom has to call back.
 
     JSON Schema takes 1.0 for an integer; signed data has no float at all, and only an integer's
-    place could hold one. Annotations are asked of what is not plainly good. What keeps Python's ``$`` from
-    a line end says nothing to Rust, whose ``$`` is the end, and makes its patterns slow.
+    place could hold one. Annotations are asked of what is not plainly good. What keeps Python's
+    ``$`` from a line end says nothing to Rust, whose ``$`` is the end, and makes its patterns slow.
     """
     if isinstance(schema, list):
         return [_quick(item) for item in schema]
