@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -11,11 +12,16 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain, cycle, islice
 from pathlib import Path
 from typing import Any
 
 PATIENCE_S = 30
 """How long to wait for something that usually takes a second or two."""
+
+# Other processes look for ports too, so each begins at a place of its own.
+_START = 16_384 + secrets.randbelow(16_384)
+_PORTS = cycle(chain(range(_START, 32_768), range(16_384, _START)))
 
 
 class DemoError(Exception):
@@ -211,9 +217,17 @@ def _introduce(
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on now."""
-    sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
-    ports = [sock.getsockname()[1] for sock in sockets]
-    for sock in sockets:
-        sock.close()
-    return ports
+    """Ports nobody listens on now, and none that this process was given before.
+
+    They are below those a system lends to outgoing connections (from 32,768 on Linux, higher
+    elsewhere): one of those can be taken by any connection before its node listens.
+    """
+    return list(islice(filter(_is_free, _PORTS), count))
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("localhost", port)).close()
+    except OSError:
+        return False
+    return True
