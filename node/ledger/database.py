@@ -1,13 +1,14 @@
-"""The database file: one writer thread, readers, transactions that decide and write at once."""
+"""The database file: one writer, readers, transactions that decide and write at once."""
 
 import os
 import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from node import strict_json
@@ -43,19 +44,23 @@ _PRAGMAS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Asked:
+    """An act that waits, and what came of it once `done`."""
+
     act: Callable[[Transaction], Any]
-    done: Future[Any]
     durable: bool
+    done: bool = False
+    result: Any = None
+    failure: BaseException | None = None
 
 
 class Ledger:
     """Transactions on one database file.
 
-    Writes run one after another on one thread, each inside ``BEGIN IMMEDIATE`` so that what it
-    read still holds when it writes; when `write` returns, the effects are durable
-    (``synchronous=FULL``). Several processes may share the file.
+    One thread writes at a time, for itself and for all that wait meanwhile, inside ``BEGIN
+    IMMEDIATE`` so that what was read still holds when it is written; when `write` returns, the
+    effects are durable (``synchronous=FULL``). Several processes may share the file.
     """
 
     def __init__(
@@ -77,14 +82,15 @@ class Ledger:
             )
         self._path = path
         self._busy_timeout_s = busy_timeout_s
-        self._writer = ThreadPoolExecutor(1, "ledger-writer")
-        self._readers = ThreadPoolExecutor(READERS, "ledger-reader")
-        self._long_reader = ThreadPoolExecutor(LONG_READERS, "ledger-long-reader")
-        self._waiting: SimpleQueue[_Asked] = SimpleQueue()
+        self._waiting: deque[_Asked] = deque()
+        self._turn = threading.Lock()  # of the connection that writes
         self._local = threading.local()
-        self._open: list[sqlite3.Connection] = []
+        self._soon = ThreadPoolExecutor(1, "ledger-soon")
+        self._readers = _Readers(READERS, self._connect)
+        self._long_readers = _Readers(LONG_READERS, self._connect)
         try:
-            self._writer.submit(self._prepare).result()
+            self._writing = self._connect()
+            self._prepare()
         except sqlite3.DatabaseError as error:
             self.close()
             raise ConfigError(
@@ -107,17 +113,20 @@ class Ledger:
         """
         if (outer := getattr(self._local, "writing", None)) is not None:
             return _within(outer, act)
-        context = copy_context()  # who acts, goes with it
-        asked = _Asked(lambda tx: context.run(act, tx), Future(), durable)
-        self._waiting.put(asked)
-        self._writer.submit(self._write_waiting)
-        result: T = asked.done.result()
+        context = copy_context()  # who acts, goes with it: whoever has the turn does it
+        asked = _Asked(lambda tx: context.run(act, tx), durable)
+        self._waiting.append(asked)
+        self._take_turn(asked)
+        if asked.failure is not None:
+            raise asked.failure
+        result: T = asked.result
         return result
 
     def write_soon(self, act: Callable[[Transaction], None]) -> None:
         """As `write`, but neither waited for nor durable at once; a failure is nobody's business."""
-        self._waiting.put(_Asked(act, Future(), durable=False))
-        self._writer.submit(self._write_waiting)
+        asked = _Asked(act, durable=False)
+        self._waiting.append(asked)
+        self._soon.submit(self._take_turn, asked)
 
     def read(self, query: Callable[[Transaction], T], *, long: bool = False) -> T:
         """Run `query` on one consistent view of the database.
@@ -129,101 +138,94 @@ class Ledger:
         Raises:
             LedgerUnavailableError: The database cannot be read.
         """
-        readers = self._long_reader if long else self._readers
-        return readers.submit(self._run, query, "BEGIN").result()
+        with (self._long_readers if long else self._readers).one() as connection:
+            return self._run(connection, query, "BEGIN")
 
     def version(self) -> int:
         """A number that changes when another process has written (``PRAGMA data_version``)."""
-        return self._writer.submit(self._data_version).result()
+        with self._turn:
+            (version,) = self._writing.execute("PRAGMA data_version").fetchone()
+        return int(version)
 
     def close(self) -> None:
         """Wait for what runs, then close every connection."""
-        self._writer.shutdown()
-        self._readers.shutdown()
-        self._long_reader.shutdown()
-        for connection in self._open:
-            connection.close()
+        self._soon.shutdown()
+        self._readers.close()
+        self._long_readers.close()
+        with self._turn:
+            self._writing.close()
 
     def _prepare(self) -> None:
-        connection = self._connection()
         self._wal = tuple(map(int, sqlite3.sqlite_version.split("."))) >= SAFE_VERSION
-        connection.execute(f"PRAGMA journal_mode = {'WAL' if self._wal else 'DELETE'}")
-        if not _is_current(connection):
+        self._writing.execute(f"PRAGMA journal_mode = {'WAL' if self._wal else 'DELETE'}")
+        if not _is_current(self._writing):
             from sqlite_utils import Database  # late: see node.ledger.sqlite
 
             from node.ledger.migrations import migrations
 
-            migrations.apply(Database(connection))
+            migrations.apply(Database(self._writing))
 
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = sqlite3.connect(
-                self._path,
-                timeout=self._busy_timeout_s,
-                isolation_level=None,
-                check_same_thread=False,  # closed by `close`, used by its own thread only
-            )
-            self._open.append(connection)
-            connection.row_factory = sqlite3.Row
-            for pragma in _PRAGMAS:
-                connection.execute(f"PRAGMA {pragma}")
-            self._local.connection = connection
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path,
+            timeout=self._busy_timeout_s,
+            isolation_level=None,
+            check_same_thread=False,  # used by one thread after another
+        )
+        connection.row_factory = sqlite3.Row
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
         return connection
+
+    def _take_turn(self, asked: _Asked) -> None:
+        """Have an act done: by who has the turn now, or by this thread once it has it."""
+        with self._turn:
+            while not asked.done and self._waiting:
+                self._write_waiting()
 
     def _write_waiting(self) -> None:
         """Run what waits, each in a savepoint of its own, and commit it all at once."""
-        group: list[_Asked] = []
-        while len(group) < GROUP and not self._waiting.empty():
-            group.append(self._waiting.get())
-        if not group:
-            return  # it was done with those before it
+        group = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
         try:
-            results = self._run_group(group)
+            self._run_group(group)
         except BaseException as error:
             for asked in group:
-                asked.done.set_exception(error)
-            return
-        for asked, (result, failure) in zip(group, results, strict=True):
-            if failure is None:
-                asked.done.set_result(result)
-            else:
-                asked.done.set_exception(failure)
+                asked.failure = error
+        for asked in group:
+            asked.done = True
 
-    def _run_group(self, group: list[_Asked]) -> list[tuple[Any, BaseException | None]]:
-        def acts(tx: Transaction) -> list[tuple[Any, BaseException | None]]:
-            return [self._attempt(tx, asked.act) for asked in group]
+    def _run_group(self, group: list[_Asked]) -> None:
+        def acts(tx: Transaction) -> None:
+            for asked in group:
+                self._attempt(tx, asked)
 
         if not self._wal or any(asked.durable for asked in group):
-            return self._run(acts, "BEGIN IMMEDIATE")
+            return self._run(self._writing, acts, "BEGIN IMMEDIATE")
         # The order of commits stays; they reach the disk with the next durable one.
-        self._connection().execute("PRAGMA synchronous = NORMAL")
+        self._writing.execute("PRAGMA synchronous = NORMAL")
         try:
-            return self._run(acts, "BEGIN IMMEDIATE")
+            return self._run(self._writing, acts, "BEGIN IMMEDIATE")
         finally:
-            self._connection().execute("PRAGMA synchronous = FULL")
+            self._writing.execute("PRAGMA synchronous = FULL")
 
-    def _attempt(
-        self, tx: Transaction, act: Callable[[Transaction], T]
-    ) -> tuple[T | None, BaseException | None]:
-        """The result of an act, or why it failed and left nothing behind."""
+    def _attempt(self, tx: Transaction, asked: _Asked) -> None:
+        """Do an act, or keep why it failed and left nothing behind."""
         tx.execute("SAVEPOINT act")
         self._local.writing = tx
         try:
-            result = act(tx)
+            asked.result = asked.act(tx)
         except BaseException as error:
             if _is_of_the_file(error):
                 raise  # SQLite may have undone everything
             tx.execute("ROLLBACK TO act")
-            tx.execute("RELEASE act")
-            return None, error
+            asked.failure = error
         finally:
             self._local.writing = None
         tx.execute("RELEASE act")
-        return result, None
 
-    def _run(self, act: Callable[[Transaction], T], begin: str) -> T:
-        connection = self._connection()
+    def _run(
+        self, connection: sqlite3.Connection, act: Callable[[Transaction], T], begin: str
+    ) -> T:
         try:
             connection.execute(begin)
             result = act(connection)
@@ -235,9 +237,34 @@ class Ledger:
             raise
         return result
 
-    def _data_version(self) -> int:
-        (version,) = self._connection().execute("PRAGMA data_version").fetchone()
-        return int(version)
+
+class _Readers:
+    """Connections that read, so many at once, each made when it is first needed."""
+
+    def __init__(self, most: int, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._most = most
+        self._connect = connect
+        self._free = threading.Semaphore(most)
+        self._idle: list[sqlite3.Connection] = []
+
+    @contextmanager
+    def one(self) -> Iterator[sqlite3.Connection]:
+        with self._free:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                connection = self._connect()
+            try:
+                yield connection
+            finally:
+                self._idle.append(connection)
+
+    def close(self) -> None:
+        """Wait for what reads, then close every connection."""
+        for _ in range(self._most):
+            self._free.acquire()
+        for connection in self._idle:
+            connection.close()
 
 
 def each(values: Iterable[str] | Iterable[int]) -> str:
