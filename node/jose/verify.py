@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from node.documents import SignedDocument, UnverifiedJws
 from node.errors import refuse
 from node.ids import Authority
-from node.jose import algorithms
+from node.jose.algorithms import verify_ed25519, verify_es256
 from node.jose.keys import KeySet, PublicKey
 
 KeyRing = Mapping[Authority, KeySet]
@@ -63,7 +65,9 @@ def verify(
 
 def verify_raw(key: PublicKey, message: bytes, signature: bytes) -> bool:
     """Whether a bare signature over bytes verifies with a key."""
-    return algorithms.verify(key.key, message, signature)
+    if isinstance(key.key, Ed25519PublicKey):
+        return verify_ed25519(key.raw, message, signature)
+    return verify_es256(key.key, message, signature)
 
 
 def _check_time(untrusted: UnverifiedJws, key: PublicKey) -> None:
