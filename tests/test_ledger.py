@@ -424,7 +424,7 @@ class TestWritesThatWaitTogether:
             first = pool.submit(ledger.write, hold)
             assert held.wait(10)
             writes = [pool.submit(ledger.write, lambda tx, w=w: self.noted(tx, w)) for w in what]
-            while ledger._waiting.qsize() < len(what):
+            while len(ledger._waiting) < len(what):
                 pass
             go.set()
             first.result()

@@ -1,11 +1,12 @@
 """A received line becomes a document or a list of findings, in the order of protocol section 6."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 from node.crew import Crew, travels
 from node.documents import Document, SignedDocument, UnverifiedJws
+from node.domain import certificate
 from node.domain.context import Context
 from node.domain.judgement import PASSED, Judgement, judge_content, judge_with_ledger
 from node.domain.kinds import ALERT, CERTIFICATE, KINDS, Kind
@@ -29,7 +30,8 @@ class Verdict:
 
     Attributes:
         parsed: Whether the line is a JWS at all; only then can it be a duplicate.
-        document: The document, or None where a step up to the schema failed.
+        document: The document, or None where a step up to the schema failed; of a certificate, with
+            those members that are still asked for (`node.domain.certificate.kept`).
         content: What the rules without a ledger said.
     """
 
@@ -142,7 +144,8 @@ class Judge:
         return signed
 
     def _by_rules(self, document: Document) -> Verdict:
-        return Verdict(document.signed.raw, True, document, judge_content(document, self.context))
+        content = judge_content(document, self.context)
+        return Verdict(document.signed.raw, True, _kept(document), content)
 
 
 class Verdicts:
@@ -184,6 +187,14 @@ def _go_on(one: T | Verdict, step: Callable[[T], R]) -> R | Verdict:
 def _form(signed: SignedDocument) -> Document:
     kind = KINDS[signed.typ]
     return check_document(signed, kind.name, kind.version)
+
+
+def _kept(document: Document) -> Document:
+    if document.kind != CERTIFICATE.name:
+        return document
+    body, signed = certificate.kept(document.body), document.signed
+    claims = {"iss": signed.iss, "aud": document.aud, "iat": document.iat, "body": body}
+    return replace(document, signed=replace(signed, claims=claims), body=body)
 
 
 def _addressed(audience: Any, kind: Kind, own: Authority) -> bool:

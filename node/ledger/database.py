@@ -89,10 +89,8 @@ class Ledger:
         self._readers = _Readers(READERS, self._connect)
         self._long_readers = _Readers(LONG_READERS, self._connect)
         try:
-            self._writing = self._connect()
-            self._prepare()
+            self._writing = self._prepare()
         except sqlite3.DatabaseError as error:
-            self.close()
             raise ConfigError(
                 f"{path} is no usable database: {error}", code="bad-database"
             ) from error
@@ -155,15 +153,21 @@ class Ledger:
         with self._turn:
             self._writing.close()
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> sqlite3.Connection:
         self._wal = tuple(map(int, sqlite3.sqlite_version.split("."))) >= SAFE_VERSION
-        self._writing.execute(f"PRAGMA journal_mode = {'WAL' if self._wal else 'DELETE'}")
-        if not _is_current(self._writing):
-            from sqlite_utils import Database  # late: see node.ledger.sqlite
+        connection = self._connect()
+        try:
+            connection.execute(f"PRAGMA journal_mode = {'WAL' if self._wal else 'DELETE'}")
+            if not _is_current(connection):
+                from sqlite_utils import Database  # late: see node.ledger.sqlite
 
-            from node.ledger.migrations import migrations
+                from node.ledger.migrations import migrations
 
-            migrations.apply(Database(self._writing))
+                migrations.apply(Database(connection))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -173,8 +177,12 @@ class Ledger:
             check_same_thread=False,  # used by one thread after another
         )
         connection.row_factory = sqlite3.Row
-        for pragma in _PRAGMAS:
-            connection.execute(f"PRAGMA {pragma}")
+        try:
+            for pragma in _PRAGMAS:
+                connection.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _take_turn(self, asked: _Asked) -> None:
