@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import quantiles
 
@@ -17,6 +18,7 @@ from node.exchange.dispatch import Dispatch
 from node.ledger import peers, streams
 from node.office.issue import issue
 from node.office.officer import Officer
+from node.web.serving import THREADS
 from node.wiring import open_node
 from tests.nodes import make_homes, serving
 
@@ -44,6 +46,7 @@ async def _run(
     own: OwnAuthority, callers: int, count: int, start: int
 ) -> tuple[float, list[float]]:
     """Documents a second, and the seconds from each call to its receipt."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))  # as `serve` does
     receipts = _Receipts(own)
     structlog.configure(processors=[receipts.notice])
     shipments, times = iter(certificates(count, start)), []

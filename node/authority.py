@@ -129,6 +129,8 @@ class OwnAuthority:
         Returns:
             The index of the first.
         """
+        if not signed:
+            return entries.size(tx)
         first = entries.append(tx, signed, self.checkpoints.origin, at_s)
         kinds = [KINDS[one.typ] for one in signed]
         logged = [

@@ -5,7 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,11 +36,15 @@ READERS, LONG_READERS = 4, 2
 GROUP = 64
 """At most so many transactions are committed together."""
 
+CHECKPOINT_PAGES = 4000
+"""So many new pages in the WAL are copied into the database beside the work: that waits for the
+disk. Where it cannot keep up, the writer does it after four times as many."""
+
 _PRAGMAS = (
     "synchronous = FULL", "foreign_keys = ON", "trusted_schema = OFF",
     # Doc ids are random, so are the pages of their indexes; 32 MiB hold those of a year.
     "cache_size = -32768",
-    "wal_autocheckpoint = 4000",
+    f"wal_autocheckpoint = {4 * CHECKPOINT_PAGES}",
 )  # fmt: skip
 
 
@@ -201,6 +205,18 @@ class Ledger:
                 asked.failure = error
         for asked in group:
             asked.done = True
+        with suppress(sqlite3.Error):  # what was asked for is done
+            self._checkpoint_soon()
+
+    def _checkpoint_soon(self) -> None:
+        if self._wal:
+            _, pages, copied = self._writing.execute("PRAGMA wal_checkpoint(NOOP)").fetchone()
+            if pages - copied >= CHECKPOINT_PAGES:
+                self._soon.submit(self._checkpoint)
+
+    def _checkpoint(self) -> None:
+        with closing(self._connect()) as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _run_group(self, group: list[_Asked]) -> None:
         def acts(tx: Transaction) -> None:

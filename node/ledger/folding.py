@@ -46,7 +46,9 @@ def _enter_certificates(tx: Transaction, logged: list[Logged], own: str) -> None
     numbers = [one.claims["body"]["number"] for one in logged]
     issued = [n for n, one in zip(numbers, logged, strict=True) if one.claims["iss"] == own]
     from_abroad = set(numbers) - set(issued)
-    presented = papers.presented(tx, from_abroad) | sources.admitted_on_paper(tx, from_abroad)
+    presented: set[str] = set()
+    if from_abroad:
+        presented = papers.presented(tx, from_abroad) | sources.admitted_on_paper(tx, from_abroad)
     drafts.issued(tx, issued)
     known = parties.enter(
         tx, [one.claims["body"][role]["name"] for one in logged for role in (EXPORTER, IMPORTER)]

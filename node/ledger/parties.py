@@ -8,10 +8,17 @@ from node.ledger.database import EACH, Transaction, each
 def enter(tx: Transaction, names: Iterable[str]) -> dict[str, int]:
     """The keys of names; new ones are added, in this order."""
     names = list(dict.fromkeys(names))
-    tx.executemany(
-        "INSERT OR IGNORE INTO parties (name, folded) VALUES (?, ?)",
-        [(name, name.casefold()) for name in names],
-    )
+    known = _known(tx, names)
+    if new := [name for name in names if name not in known]:
+        tx.executemany(
+            "INSERT INTO parties (name, folded) VALUES (?, ?)",
+            [(name, name.casefold()) for name in new],
+        )
+        known |= _known(tx, new)
+    return known
+
+
+def _known(tx: Transaction, names: list[str]) -> dict[str, int]:
     rows = tx.execute(f"SELECT name, party FROM parties WHERE name IN {EACH}", (each(names),))
     return {row["name"]: row["party"] for row in rows}
 

@@ -73,14 +73,10 @@ def issue(
         RefusedShipmentsError: At least one is refused; nothing was recorded.
         LogBehindError: Nothing may be signed.
     """
-    context = _circumstances(own)
-    prepared, refusals = _prepare(own, shipments, _named(own, officer, context), context, progress)
-    if refusals:
-        raise RefusedShipmentsError(refusals)
     own.fault("issue.commit")
 
     def write(tx: Transaction) -> list[Issued]:
-        made, refused = _record(tx, own, prepared, context, officer, progress)
+        made, refused = _issue(tx, own, shipments, officer, progress)
         if refused:
             raise RefusedShipmentsError(refused)
         return made
@@ -101,14 +97,10 @@ def issue_each(
     Raises:
         LogBehindError: Nothing may be signed.
     """
-    context = _circumstances(own)
-    prepared, refusals = _prepare(own, shipments, _named(own, officer, context), context, progress)
     made, refused = own.ledger.write(
-        lambda tx: _record(tx, own, prepared, context, officer, progress, each=True)
+        lambda tx: _issue(tx, own, shipments, officer, progress, each=True)
     )
-    told: dict[int, Issued | RefusedError] = {
-        refusal.index or 0: refusal for refusal in (*refusals, *refused)
-    }
+    told: dict[int, Issued | RefusedError] = {refusal.index or 0: refusal for refusal in refused}
     left = iter(made)
     return [told.get(at) or next(left) for at in range(len(shipments))]
 
@@ -125,13 +117,14 @@ def reserve(
     Raises:
         RefusedShipmentsError, LogBehindError: As `issue`.
     """
-    context = _circumstances(own)
-    named = _named(own, officer, context)
-    prepared, refusals = _prepare(own, shipments, named, context, untold)
-    if refusals:
-        raise RefusedShipmentsError(refusals)
 
     def write(tx: Transaction) -> list[str]:
+        context = _circumstances(tx, own)
+        named = _named(own, officer, context)
+        prepared, refusals = _prepare(own, shipments, named, context, untold)
+        if refusals:
+            raise RefusedShipmentsError(refusals)
+
         def unreserved(item: _Prepared) -> list[Finding]:
             held = drafts.by_number(tx, item.draft.body["number"])
             if held is None:
@@ -150,8 +143,8 @@ def reserve(
     return own.ledger.write(write)
 
 
-def _circumstances(own: OwnAuthority) -> Context:
-    return replace(own.context(), issuing=True, today=day_of(own, own.clock.now()))
+def _circumstances(tx: Transaction, own: OwnAuthority) -> Context:
+    return replace(own.context(tx), issuing=True, today=day_of(own, own.clock.now()))
 
 
 def _named(own: OwnAuthority, officer: Officer, context: Context) -> "_Named":
@@ -284,24 +277,33 @@ def _added_sources(shipment: Mapping[str, Any]) -> list[Finding]:
     return [finding("KP-C-015", "/source_certificates", detail)]
 
 
-def _record(
+def _issue(
     tx: Transaction,
     own: OwnAuthority,
-    prepared: Sequence[_Prepared],
-    context: Context,
+    shipments: Sequence[Any],
     officer: Officer,
     progress: Progress,
     *,
     each: bool = False,
 ) -> tuple[list[Issued], list[RefusedError]]:
+    """Issue all of the shipments, or `each` that is not refused; what came of it, and the refusals.
+
+    Checked inside the transaction as well: callers at the same time do not get into each other's
+    way, and what waits is committed together.
+    """
+    context = _circumstances(tx, own)
+    prepared, refusals = _prepare(own, shipments, _named(own, officer, context), context, progress)
+    if refusals and not each:
+        return [], refusals
     drafted = drafts.among(tx, [item.draft.body["number"] for item in prepared])
-    return _each(
+    made, refused = _each(
         tx, own, prepared, context,
         lambda item: _of_draft(tx, own, item, officer, drafted),
         lambda run: _sign(tx, own, run, officer),
         progress,
         each=each,
     )  # fmt: skip
+    return made, refusals + refused
 
 
 def _each(
