@@ -15,7 +15,7 @@ from node.authority import OwnAuthority
 from node.crew import seldom_collect
 from node.exchange.client import new_session
 from node.exchange.dispatch import Dispatch
-from node.ledger import peers, streams
+from node.ledger import entries, transport
 from node.office.issue import issue
 from node.office.officer import Officer
 from node.web.serving import THREADS
@@ -57,9 +57,9 @@ async def _run(
         async def caller() -> None:
             for shipment in shipments:
                 began = time.perf_counter()
-                position = await asyncio.to_thread(_issue, own, shipment)
+                (issued,) = await asyncio.to_thread(issue, own, [shipment], Officer())
                 dispatch.wake()
-                await receipts.cover(position)
+                await receipts.cover(issued.doc_id)
                 times.append(time.perf_counter() - began)
 
         began = time.perf_counter()
@@ -70,37 +70,29 @@ async def _run(
     return count / took, times
 
 
-def _issue(own: OwnAuthority, shipment: object) -> int:
-    """Issue one; returns a position its receipt covers."""
-    issue(own, [shipment], Officer())
-    place = own.ledger.read(lambda tx: streams.sent_place(tx, "BY"))
-    assert place is not None
-    return place.position
-
-
 class _Receipts:
-    """Wakes callers once a stored receipt covers their position. Hears of it by the node's log."""
+    """Wakes callers once the receipt for their document is stored. Hears of it by the node's log."""
 
     def __init__(self, own: OwnAuthority) -> None:
         self._own, self._loop = own, asyncio.get_running_loop()
-        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
-        self._acknowledged = 0
+        self._waiting: dict[str, asyncio.Future[None]] = {}
+        self._covered: set[str] = set()
 
-    async def cover(self, position: int) -> None:
-        if position > self._acknowledged:  # else it was delivered before anybody asked
-            future = self._loop.create_future()
-            self._waiting.append((position, future))
-            await future
+    async def cover(self, doc_id: str) -> None:
+        if doc_id not in self._covered:  # else it was delivered before anybody asked
+            await self._waiting.setdefault(doc_id, self._loop.create_future())
 
     def notice(self, _, __, event):
         if event.get("event") == "delivered":
-            self._loop.create_task(self._look())
+            self._loop.create_task(self._look(event["manifest"]))
         raise structlog.DropEvent
 
-    async def _look(self) -> None:
-        state = await asyncio.to_thread(self._own.ledger.read, lambda tx: peers.state(tx, "BY"))
-        self._acknowledged = max(self._acknowledged, state.acknowledged)
-        covered = [w for w in self._waiting if w[0] <= self._acknowledged]
-        self._waiting = [w for w in self._waiting if w not in covered]
-        for _, future in covered:
-            future.set_result(None)
+    async def _look(self, manifest: str) -> None:
+        receipt = await asyncio.to_thread(
+            self._own.ledger.read, lambda tx: transport.receipt(tx, "BY", manifest)
+        )
+        for result in entries.claims(receipt)["body"]["results"]:
+            assert result["outcome"] == "accepted"
+            self._covered.add(result["doc"])
+            if future := self._waiting.pop(result["doc"], None):
+                future.set_result(None)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and on the disk when the call returns."""
+"""Files that are on the disk when the call returns, and, but for what is added, whole or not there."""
 
 import os
 from pathlib import Path
@@ -26,6 +26,19 @@ def write(path: Path, raw: bytes, *, mode: int = 0o600) -> None:
     finally:
         fresh.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def append(path: Path, raw: bytes) -> None:
+    """Add bytes to a file that is there; a power cut meanwhile may leave a part of them.
+
+    Raises:
+        OSError: They cannot be written, or not all of them.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(raw)
+        file.flush()
+        os.fdatasync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

@@ -14,7 +14,7 @@ from sqlite_utils import Database
 
 from node.authority import OwnAuthority
 from node.errors import ConfigError, LedgerUnavailableError, LogBehindError
-from node.ledger import acts, certificates, entries, peers, seals, streams
+from node.ledger import acts, certificates, entries, peers, released, seals, streams
 from node.ledger.audit import Audit, audit
 from node.ledger.database import NEWEST, Ledger, Transaction
 from node.ledger.migrations import migrations
@@ -252,6 +252,35 @@ class TestReleasedCheckpoint:
         ru.checkpoints.release(small)
 
         assert ru.config.node.released_checkpoint.read_text("utf-8") == large
+
+    def test_the_last_note_added_counts(self, ru: OwnAuthority) -> None:
+        path, notes = ru.config.node.released_checkpoint, []
+        for start in range(30):
+            issue(ru, shipments(count=1, start=start), OFFICER)
+            notes.append(self.current(ru))
+            ru.checkpoints.release(notes[-1])
+
+            assert released.last(path) == notes[-1]
+            assert path.stat().st_size < 2 * released.KEPT_BYTES
+        ru.ledger.read(ru.checkpoints.guard)
+
+    def test_a_note_cut_off_while_it_was_added_had_not_left(self, ru: OwnAuthority) -> None:
+        path, notes = ru.config.node.released_checkpoint, []
+        for start in range(3):
+            issue(ru, shipments(count=1, start=start), OFFICER)
+            notes.append(self.current(ru))
+        for note in notes[:2]:
+            ru.checkpoints.release(note)
+        whole = path.read_bytes()
+        added = f"\n{notes[2]}".encode()
+        for cut in range(len(added)):
+            for rest in (b"", b"\0" * 7):
+                path.write_bytes(whole + added[:cut] + rest)
+
+                assert released.last(path) == notes[1]
+        ru.checkpoints.release(notes[2])
+
+        assert path.read_text("utf-8") == notes[2]  # begun anew
 
     @pytest.mark.parametrize("damage", [b"", b"\xff\xfe", b"kpx-sandbox/RU\n"])
     def test_a_file_that_names_no_checkpoint_signs_nothing(

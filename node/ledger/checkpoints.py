@@ -15,7 +15,7 @@ from pathlib import Path
 from node import durable_file
 from node.config import successor_origin
 from node.errors import LogBehindError
-from node.ledger import entries, recovery
+from node.ledger import entries, recovery, released
 from node.ledger.database import Transaction
 from node.log import note, tree
 from node.log.note import Check, Checkpoint, NoteError, Sign
@@ -30,7 +30,7 @@ class CheckpointKeeper:
         public: Its newest public key, 32 bytes; the one that signs.
         sign: Signs bytes with it.
         keys: All public keys the log has had, each with a check of signatures by it.
-        released: The file that keeps the last checkpoint let out.
+        file: It keeps the last checkpoint let out (`node.ledger.released`).
     """
 
     def __init__(
@@ -40,15 +40,15 @@ class CheckpointKeeper:
         public: bytes,
         sign: Sign,
         keys: Sequence[tuple[bytes, Check]],
-        released: Path,
+        file: Path,
     ) -> None:
         self._first = first
         self.number = number
         self._public = public
         self._sign = sign
         self._keys = keys
-        self._released = released
-        self._contradicting = released.with_name("contradicting-checkpoint")
+        self._released = file
+        self._contradicting = file.with_name("contradicting-checkpoint")
         self._sound: str | None = None  # the released note that was found in the tree
         self._looked_at: dict[Path, tuple[int, ...]] = {}  # files, as `_identity` tells them
         self._read = lru_cache(maxsize=16)(self._read_anew)  # the same few are read again and again
@@ -69,7 +69,7 @@ class CheckpointKeeper:
             found = _identity(path)
             if found is None or self._looked_at.get(path) == found:
                 continue
-            text = _read(path)
+            text = released.last(path)
             if text is not None and text != self._sound:
                 self._check_in_tree(tx, path, text)
                 self._sound = text
@@ -87,7 +87,7 @@ class CheckpointKeeper:
         found = []
         for path in (self._released, self._contradicting):
             with suppress(NoteError):
-                text = _read(path)
+                text = released.last(path)
                 if text is not None and not self.of_earlier(text):
                     checkpoint = self.read_any(text)
                     if not self.is_ours(tx, checkpoint):
@@ -111,7 +111,7 @@ class CheckpointKeeper:
         """Keep the files of a log that has ended apart, once its successor is recorded."""
         with _locked(self._released.parent):
             for path in (self._released, self._contradicting):
-                text = _read(path)
+                text = released.last(path)
                 if text is not None:
                     log, size = self._number_of(text) or 0, text.split("\n")[1:2]
                     end = f"of-log-{log}-size-{''.join(size)[:16]}"
@@ -141,19 +141,19 @@ class CheckpointKeeper:
         if self.of_earlier(text):
             return
         try:
-            released = self.read_any(text)
+            left = self.read_any(text)
         except NoteError as error:
             raise LogBehindError(
                 f"{path} is damaged ({error}); restore it, the ledger may be a copy"
             ) from None
         try:
-            good = self.is_ours(tx, released)
+            good = self.is_ours(tx, left)
         except LookupError as error:
             raise LogBehindError(f"the ledger is damaged: {error}") from None
         if not good:
             raise LogBehindError(
-                f"this ledger has {entries.size(tx)} entries, but a checkpoint of {released.size} "
-                f"entries of {released.origin} has left it: it is an old copy or was changed; nothing is signed until the newest "
+                f"this ledger has {entries.size(tx)} entries, but a checkpoint of {left.size} "
+                f"entries of {left.origin} has left it: it is an old copy or was changed; nothing is signed until the newest "
                 "database is back, or, if it is lost: kpnode ledger resume --because TEXT"
             )
 
@@ -181,11 +181,11 @@ class CheckpointKeeper:
             LogBehindError, NoteError: The file of the last one cannot be read.
         """
         with _locked(self._released.parent):  # other processes of this node release, too
-            before = _read(self._released)
+            before = released.last(self._released)
             known = before if before is not None and not self.of_earlier(before) else None
             if known is not None and self.read(known).size >= self.read(text).size:
                 return
-            durable_file.write(self._released, text.encode())
+            released.add(self._released, text)
         if self._sound == before:
             self._sound = text
 
@@ -238,17 +238,6 @@ def _identity(path: Path) -> tuple[int, ...] | None:
     except OSError:
         return ()  # reading it says why
     return told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text("utf-8")
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise LogBehindError(
-            f"{path} cannot be read ({error}); restore it, the ledger may be a copy"
-        ) from None
 
 
 @dataclass(frozen=True, slots=True)
