@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -14,7 +15,7 @@ from sqlite_utils import Database
 
 from node.authority import OwnAuthority
 from node.errors import ConfigError, LedgerUnavailableError, LogBehindError
-from node.ledger import acts, certificates, entries, peers, released, seals, streams
+from node.ledger import acts, certificates, database, entries, peers, released, seals, streams
 from node.ledger.audit import Audit, audit
 from node.ledger.database import NEWEST, Ledger, Transaction
 from node.ledger.migrations import migrations
@@ -476,6 +477,25 @@ class TestWritesThatWaitTogether:
 
         commits = statements.count("COMMIT")
         assert commits == 3  # of the write above, of the one that held them up, and of all twenty
+
+    def test_the_wal_is_copied_beside_the_work(
+        self, filled: OwnAuthority, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def waits() -> int:
+            with filled.ledger._readers.one() as connection:
+                _, pages, copied = connection.execute("PRAGMA wal_checkpoint(NOOP)").fetchone()
+                return int(pages - copied)
+
+        filled.ledger.write(lambda tx: self.noted(tx, "full"))
+        before = waits()
+        monkeypatch.setattr(database, "CHECKPOINT_PAGES", before // 2)
+
+        filled.ledger.write(lambda tx: self.noted(tx, "one"))
+
+        until = time.monotonic() + 10
+        while waits() > 0:
+            assert time.monotonic() < until
+        assert 1000 < before < 4 * 4000
 
     def test_where_the_disk_is_full_all_are_told(self, filled: OwnAuthority) -> None:
         filled.ledger.write(lambda tx: tx.execute("PRAGMA max_page_count = 1"))

@@ -121,6 +121,8 @@ class Ledger:
         self._take_turn(asked)
         if asked.failure is not None:
             raise asked.failure
+        if not asked.done:
+            raise LedgerUnavailableError(f"{self._path}: who had the turn was interrupted")
         result: T = asked.result
         return result
 
@@ -205,7 +207,7 @@ class Ledger:
                 asked.failure = error
         for asked in group:
             asked.done = True
-        with suppress(sqlite3.Error):  # what was asked for is done
+        with suppress(sqlite3.Error, RuntimeError):  # what was asked for is done, also at the end
             self._checkpoint_soon()
 
     def _checkpoint_soon(self) -> None:
