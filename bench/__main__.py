@@ -11,7 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import api, audit, issue, pages, push, receive, start
-from bench.limits import HEADER, Figure, rows_per_s, signatures_per_s, verifications_per_s
+from bench.limits import (
+    HEADER,
+    Figure,
+    by_libsodium_per_s,
+    rows_per_s,
+    signatures_per_s,
+    verifications_per_s,
+)
 
 RESULTS = Path(__file__).parent / "results"
 FIGURES = {
@@ -42,6 +49,7 @@ def limits() -> dict[str, float]:
     """The machine's limits, by themselves."""
     return {
         "V1": verifications_per_s(1), "V2": verifications_per_s(2),
+        "V2, libsodium": by_libsodium_per_s(2),
         "sign": signatures_per_s(), "S": rows_per_s(),
     }  # fmt: skip
 
