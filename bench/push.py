@@ -76,11 +76,12 @@ class _Receipts:
     def __init__(self, own: OwnAuthority) -> None:
         self._own, self._loop = own, asyncio.get_running_loop()
         self._waiting: dict[str, asyncio.Future[None]] = {}
-        self._covered: set[str] = set()
+        self._covered: dict[str, str] = {}
 
     async def cover(self, doc_id: str) -> None:
         if doc_id not in self._covered:  # else it was delivered before anybody asked
             await self._waiting.setdefault(doc_id, self._loop.create_future())
+        assert self._covered[doc_id] == "accepted"
 
     def notice(self, _, __, event):
         if event.get("event") == "delivered":
@@ -92,7 +93,6 @@ class _Receipts:
             self._own.ledger.read, lambda tx: transport.receipt(tx, "BY", manifest)
         )
         for result in entries.claims(receipt)["body"]["results"]:
-            assert result["outcome"] == "accepted"
-            self._covered.add(result["doc"])
+            self._covered[result["doc"]] = result["outcome"]
             if future := self._waiting.pop(result["doc"], None):
                 future.set_result(None)

@@ -21,7 +21,7 @@ from node.authority import OwnAuthority
 from node.clock import iso
 from node.config import MAX_CONFIG_BYTES, PEERS_FILE, Config
 from node.crew import Crew
-from node.durable_file import sync_folder
+from node.durable_file import sync
 from node.errors import ConfigError, LedgerUnavailableError
 from node.home_lock import in_use
 from node.ids import Authority
@@ -90,7 +90,7 @@ def make(own: OwnAuthority, target: Path, progress: Progress) -> Backup:
                     _add(archive, _KEYS + path.name, path.read_bytes())
             archive.add(database, _DATABASE, filter=_nobody)
         fresh.replace(target)
-        sync_folder(target.parent)
+        sync(target.parent)
         with suppress(LedgerUnavailableError):  # the file counts all the same
             own.ledger.write(lambda tx: acts.note(tx, own.now_s(), "backup", str(target)))
     finally:
@@ -208,7 +208,7 @@ def restore(
                         end = path.name.removeprefix(node.database.name)
                         path.replace(aside.with_name(aside.name + end))
             fresh.replace(node.database)
-            sync_folder(folder)
+            sync(folder)
         finally:
             for path in (fresh, *_beside(fresh)):
                 path.unlink(missing_ok=True)

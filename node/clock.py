@@ -1,6 +1,6 @@
 """Time is handed in: one small protocol and the real clock."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 
 CLOCK_GRACE_S = 120
@@ -21,6 +21,14 @@ class SystemClock:
     def now(self) -> datetime:
         """The present moment, UTC."""
         return datetime.now(UTC)
+
+
+def first_elsewhere(day: str) -> str:
+    """The day that the first hours of a day still have further west: the one before.
+
+    What is issued in Moscow after midnight is confirmed in Antwerp on the eve.
+    """
+    return (date.fromisoformat(day) - timedelta(days=1)).isoformat()
 
 
 def iso(at_s: int) -> str:

@@ -1,5 +1,6 @@
 """Files that are on the disk when the call returns, and, but for what is added, whole or not there."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -25,25 +26,27 @@ def write(path: Path, raw: bytes, *, mode: int = 0o600) -> None:
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 def append(path: Path, raw: bytes) -> None:
-    """Add bytes to a file that is there; a power cut meanwhile may leave a part of them.
+    """Add bytes to a file that is there.
 
     Raises:
-        OSError: They cannot be written, or not all of them.
+        OSError: They may be there in part, or not on the disk.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(raw)
-        file.flush()
-        os.fdatasync(file.fileno())
+    try:
+        if os.write(descriptor, raw) < len(raw):
+            raise OSError(errno.ENOSPC, "written in part")
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make durable what stands in a file, or which names in a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -231,7 +231,8 @@ RULES: dict[str, Rule] = {
     ),
     "KP-F-004": Rule(
         "dates-inconsistent",
-        "Goods arrive on or after the day of issue, by the day of expiry, and not in the future.",
+        "Goods arrive from the eve of the day of issue on (further west it is still that day), by the "
+        "day of expiry, and not in the future.",
         "KPCS section III (b); Order 269 article 14",
     ),
     "KP-F-005": Rule(

@@ -978,7 +978,7 @@ class TestWhatATrialFound:
                 be, number, OFFICER, issuer="RU", carats=carats, received_on=today, **told
             )
 
-        later = (be.clock.now().date() + timedelta(days=1)).isoformat()
+        later = (be.clock.now().date() + timedelta(days=2)).isoformat()
         assert rules(lambda: admit("1.00", "RU00039999", issued_on=later)) == ["KP-F-004"]
         admit("5.00")
         issue(be, [re_export({"number": number, "carats": "4.00"})], OFFICER)

@@ -13,6 +13,7 @@ import pytest
 import sqlite_utils.utils
 from sqlite_utils import Database
 
+from node import durable_file
 from node.authority import OwnAuthority
 from node.errors import ConfigError, LedgerUnavailableError, LogBehindError
 from node.ledger import acts, certificates, database, entries, peers, released, seals, streams
@@ -283,6 +284,24 @@ class TestReleasedCheckpoint:
 
         assert path.read_text("utf-8") == notes[2]  # begun anew
 
+    def test_a_note_that_the_disk_did_not_take_is_written_anew(
+        self, ru: OwnAuthority, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails(path: Path, raw: bytes) -> None:
+            path.write_bytes(path.read_bytes() + raw[:50])
+            raise OSError(5, "simulated")
+
+        path, notes = ru.config.node.released_checkpoint, []
+        for start in range(2):
+            issue(ru, shipments(count=1, start=start), OFFICER)
+            notes.append(self.current(ru))
+        ru.checkpoints.release(notes[0])
+        monkeypatch.setattr(durable_file, "append", fails)
+
+        ru.checkpoints.release(notes[1])
+
+        assert path.read_text("utf-8") == notes[1]
+
     @pytest.mark.parametrize("damage", [b"", b"\xff\xfe", b"kpx-sandbox/RU\n"])
     def test_a_file_that_names_no_checkpoint_signs_nothing(
         self, filled: OwnAuthority, damage: bytes
@@ -477,6 +496,65 @@ class TestWritesThatWaitTogether:
 
         commits = statements.count("COMMIT")
         assert commits == 3  # of the write above, of the one that held them up, and of all twenty
+
+    def test_who_is_done_does_not_wait_for_who_comes_later(self, filled: OwnAuthority) -> None:
+        ledger, go, holds = filled.ledger, threading.Event(), threading.Event()
+
+        def hold(_: Transaction) -> None:
+            holds.set()
+            assert go.wait(10)
+
+        def long(_: Transaction) -> None:
+            assert ended.wait(10)
+
+        ended = threading.Event()
+        with ThreadPoolExecutor(12) as pool:
+            first = pool.submit(ledger.write, hold)
+            assert holds.wait(10)
+            before = [pool.submit(ledger.write, lambda tx: self.noted(tx, "x")) for _ in range(8)]
+            while len(ledger._waiting) < len(before):
+                pass
+            go.set()
+            first.result(10)
+            later = pool.submit(ledger.write, long)
+            for one in before:
+                one.result(10)
+            ended.set()
+            later.result(10)
+
+    def test_a_closed_ledger_refuses_and_keeps_nobody_waiting(self, filled: OwnAuthority) -> None:
+        ledger, go, reads = Ledger(filled.config.node.database), threading.Event(), []
+
+        def read(_: Transaction) -> None:
+            reads.append(1)
+            assert go.wait(10)
+
+        with ThreadPoolExecutor(8) as pool:
+            asked = [
+                pool.submit(ledger.read, read) for _ in range(6)
+            ]  # two more than there is room
+            while len(reads) < 4:
+                pass
+            closing_ = pool.submit(ledger.close)
+            go.set()
+            closing_.result(10)
+            refused = [one.exception(10) for one in asked]
+
+        assert {type(one) for one in refused} <= {LedgerUnavailableError, type(None)}
+        for late in (ledger.read, ledger.write):
+            with pytest.raises(LedgerUnavailableError, match="closed"):
+                late(lambda tx: None)
+        ledger.close()
+
+    def test_an_interrupted_writer_leaves_the_turn_to_the_next(self, filled: OwnAuthority) -> None:
+        def interrupted(_: Transaction) -> None:
+            raise KeyboardInterrupt  # simulated: as Ctrl-C comes in the middle of an act
+
+        with pytest.raises(KeyboardInterrupt):
+            filled.ledger.write(interrupted)
+
+        filled.ledger.write(lambda tx: self.noted(tx, "after"))
+        assert filled.ledger.read(lambda tx: acts.listed(tx, "after"))
 
     def test_the_wal_is_copied_beside_the_work(
         self, filled: OwnAuthority, monkeypatch: pytest.MonkeyPatch

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,12 @@ def state(own: OwnAuthority, number: str = NUMBER) -> str:
     held = own.ledger.read(lambda tx: certificates.by_number(tx, number))
     assert held is not None
     return held.state
+
+
+def certificate(own: OwnAuthority, number: str = NUMBER) -> certificates.Certificate:
+    held = own.ledger.read(lambda tx: certificates.by_number(tx, number))
+    assert held is not None
+    return held
 
 
 def story(own: OwnAuthority, number: str = NUMBER) -> list[str]:
@@ -125,6 +131,24 @@ class TestStories:
         assert set(story(ru)) == {
             "issued", "receipt:accepted", "record:sealing", "confirmation:as-issued",
         }  # fmt: skip
+
+    def test_what_is_issued_after_midnight_is_confirmed_further_west_on_the_eve(
+        self, pair: Pair
+    ) -> None:
+        ru, be = pair
+        (issued,) = (body["issued_on"] for body in [certificate(be).body])
+        eve, before = (
+            (date.fromisoformat(issued) - timedelta(days=days)).isoformat() for days in (1, 2)
+        )
+
+        assert refused(lambda: confirm(be, [NUMBER], OFFICER, received_on=before)) == (
+            "dates-inconsistent",
+            "KP-F-004",
+        )
+        confirm(be, [NUMBER], OFFICER, received_on=eve)
+        settle(ru, be)
+
+        assert (state(ru), state(be)) == ("confirmed", "admitted")
 
     def test_values_are_amended_after_consent(self, pair: Pair) -> None:
         ru, be = pair

@@ -10,6 +10,8 @@ from node.authority import OwnAuthority
 from node.documents import MAX_DOCUMENT_BYTES
 from node.exchange.quarantine import judge_again
 from node.ledger import certificates, entries, peers, released, streams, witness
+from node.ledger.database import Transaction
+from node.ledger.rebuild import rebuild
 from node.schema.validation import check
 from tests.nodes import SetClock, mined_here
 from tests.test_rules import EXAMPLE
@@ -68,6 +70,22 @@ class TestAcceptance:
 
         left = released.last(be.config.node.released_checkpoint)
         assert left == receipt["body"]["log"]["checkpoint"]
+
+    def test_what_is_kept_of_a_certificate_is_what_its_bytes_say(
+        self, wire: Wire, be: OwnAuthority
+    ) -> None:
+        tables = ("certificates", "seals", "parties", "life")
+
+        def kept(tx: Transaction) -> list[list[tuple[Any, ...]]]:
+            return [[*map(tuple, tx.execute(f"SELECT * FROM {table}"))] for table in tables]
+
+        assert "containers" in body()
+        wire.send(wire.document(body()))
+        received = be.ledger.read(kept)
+        be.ledger.write(lambda tx: rebuild(tx, be.name))
+
+        assert be.ledger.read(kept) == received
+        assert all(received[:3])
 
     def test_a_heartbeat_is_answered_and_not_logged(self, wire: Wire, be: OwnAuthority) -> None:
         receipt = wire.send()

@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+from node.clock import first_elsewhere
 from node.documents import Content
 from node.domain import certificate, states
 from node.domain.context import Context
@@ -171,8 +172,8 @@ def _confirmation(document: Content, held: HeldCertificate, context: Context) ->
             detail = f"the certificate has {held.figures[member]}, got {body[member]}"
             yield finding("KP-F-003", f"/{member}", detail)
     received = body["received_on"]
-    if received < held.body["issued_on"]:
-        detail = f"expected {held.body['issued_on']} or later, got {received}"
+    if received < (first := first_elsewhere(held.body["issued_on"])):
+        detail = f"expected {first} or later, got {received}"
         yield finding("KP-F-004", "/received_on", detail)
     if context.issuing:
         # Only who has the goods before him judges these; the exporter takes the answer as it is.
@@ -252,8 +253,9 @@ def _return(document: Content, held: HeldCertificate, _: Context) -> Iterator[Fi
     if body["technical_number"] != technical["technical_number"]:
         detail = f"expected {technical['technical_number']}, got {body['technical_number']}"
         yield finding("KP-L-007", "/technical_number", detail)
-    if not technical["issued_on"] <= body["received_on"] <= technical["expires_on"]:
-        detail = f"expected {technical['issued_on']} to {technical['expires_on']}, got {body['received_on']}"
+    first, last = first_elsewhere(technical["issued_on"]), technical["expires_on"]
+    if not first <= body["received_on"] <= last:
+        detail = f"expected {first} to {last}, got {body['received_on']}"
         yield finding("KP-L-012", "/received_on", detail)
 
 

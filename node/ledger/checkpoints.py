@@ -49,6 +49,7 @@ class CheckpointKeeper:
         self._keys = keys
         self._released = file
         self._contradicting = file.with_name("contradicting-checkpoint")
+        self._durable: str | None = None  # the released note that is known to be on the disk
         self._sound: str | None = None  # the released note that was found in the tree
         self._looked_at: dict[Path, tuple[int, ...]] = {}  # files, as `_identity` tells them
         self._read = lru_cache(maxsize=16)(self._read_anew)  # the same few are read again and again
@@ -116,7 +117,7 @@ class CheckpointKeeper:
                     log, size = self._number_of(text) or 0, text.split("\n")[1:2]
                     end = f"of-log-{log}-size-{''.join(size)[:16]}"
                     path.replace(path.with_name(f"{path.name}-{end}"))
-            durable_file.sync_folder(self._released.parent)
+            durable_file.sync(self._released.parent)
         self._sound = None
         self._looked_at = {}
 
@@ -184,8 +185,12 @@ class CheckpointKeeper:
             before = released.last(self._released)
             known = before if before is not None and not self.of_earlier(before) else None
             if known is not None and self.read(known).size >= self.read(text).size:
+                if known != self._durable:  # another process may have been killed as it wrote it
+                    durable_file.sync(self._released)
+                    self._durable = known
                 return
             released.add(self._released, text)
+            self._durable = text
         if self._sound == before:
             self._sound = text
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from contextvars import copy_context
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,15 +47,22 @@ _PRAGMAS = (
 )  # fmt: skip
 
 
-@dataclass(slots=True)
 class _Asked:
-    """An act that waits, and what came of it once `done`."""
+    """An act that waits, and what came of it once `done`.
 
-    act: Callable[[Transaction], Any]
-    durable: bool
-    done: bool = False
-    result: Any = None
-    failure: BaseException | None = None
+    Who asked waits at `told` until it is done, or until it is his turn to do what waits.
+    """
+
+    __slots__ = ("act", "done", "durable", "failure", "result", "told")
+
+    def __init__(self, act: Callable[[Transaction], Any], *, durable: bool) -> None:
+        self.act = act
+        self.durable = durable
+        self.done = False
+        self.result: Any = None
+        self.failure: BaseException | None = None
+        self.told = threading.Lock()
+        self.told.acquire()
 
 
 class Ledger:
@@ -87,7 +93,11 @@ class Ledger:
         self._path = path
         self._busy_timeout_s = busy_timeout_s
         self._waiting: deque[_Asked] = deque()
-        self._turn = threading.Lock()  # of the connection that writes
+        self._queue = threading.Lock()  # of what waits, and of who writes
+        self._taken = False
+        self._connection = threading.Lock()  # the one that writes
+        self._tried = 0  # pages in the WAL when it was last to be copied
+        self._closed = False
         self._local = threading.local()
         self._soon = ThreadPoolExecutor(1, "ledger-soon")
         self._readers = _Readers(READERS, self._connect)
@@ -116,21 +126,26 @@ class Ledger:
         if (outer := getattr(self._local, "writing", None)) is not None:
             return _within(outer, act)
         context = copy_context()  # who acts, goes with it: whoever has the turn does it
-        asked = _Asked(lambda tx: context.run(act, tx), durable)
-        self._waiting.append(asked)
-        self._take_turn(asked)
+        asked = _Asked(lambda tx: context.run(act, tx), durable=durable)
+        with self._queue:
+            self._waiting.append(asked)
+            turn, self._taken = not self._taken, True
+        if not turn:
+            try:
+                asked.told.acquire()
+            except BaseException:
+                self._soon.submit(self._in_place_of, asked)
+                raise
+        if not asked.done:
+            self._write_waiting()
         if asked.failure is not None:
             raise asked.failure
-        if not asked.done:
-            raise LedgerUnavailableError(f"{self._path}: who had the turn was interrupted")
         result: T = asked.result
         return result
 
     def write_soon(self, act: Callable[[Transaction], None]) -> None:
         """As `write`, but neither waited for nor durable at once; a failure is nobody's business."""
-        asked = _Asked(act, durable=False)
-        self._waiting.append(asked)
-        self._soon.submit(self._take_turn, asked)
+        self._soon.submit(self.write, act, durable=False)
 
     def read(self, query: Callable[[Transaction], T], *, long: bool = False) -> T:
         """Run `query` on one consistent view of the database.
@@ -147,16 +162,17 @@ class Ledger:
 
     def version(self) -> int:
         """A number that changes when another process has written (``PRAGMA data_version``)."""
-        with self._turn:
+        with self._connection:
             (version,) = self._writing.execute("PRAGMA data_version").fetchone()
         return int(version)
 
     def close(self) -> None:
-        """Wait for what runs, then close every connection."""
+        """Wait for what runs, then close every connection; who comes later is refused."""
         self._soon.shutdown()
         self._readers.close()
         self._long_readers.close()
-        with self._turn:
+        with self._connection:
+            self._closed = True
             self._writing.close()
 
     def _prepare(self) -> sqlite3.Connection:
@@ -191,32 +207,52 @@ class Ledger:
             raise
         return connection
 
-    def _take_turn(self, asked: _Asked) -> None:
-        """Have an act done: by who has the turn now, or by this thread once it has it."""
-        with self._turn:
-            while not asked.done and self._waiting:
-                self._write_waiting()
-
     def _write_waiting(self) -> None:
-        """Run what waits, each in a savepoint of its own, and commit it all at once."""
-        group = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
+        """In one's turn: run what waits, each in a savepoint of its own, and commit it all at once.
+
+        Then the turn goes to the first of those who came meanwhile.
+        """
+        with self._queue:
+            group = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
         try:
-            self._run_group(group)
-        except BaseException as error:
+            with self._connection:
+                self._run_group(group)
+                self._copy_soon()
+        except Exception as error:
             for asked in group:
                 asked.failure = error
-        for asked in group:
-            asked.done = True
+        except BaseException:  # Ctrl-C is for this thread
+            for asked in group:
+                asked.failure = LedgerUnavailableError(f"{self._path}: who wrote was interrupted")
+            raise
+        finally:
+            for asked in group:
+                asked.done = True
+                asked.told.release()
+            with self._queue:
+                self._taken = bool(self._waiting)
+                if self._taken:
+                    self._waiting[0].told.release()
+
+    def _in_place_of(self, asked: _Asked) -> None:
+        """Wait as somebody who was interrupted: the turn must not come to nobody."""
+        asked.told.acquire()
+        if not asked.done:
+            self._write_waiting()
+
+    def _copy_soon(self) -> None:
+        """Have the WAL copied into the database each time it has grown by `CHECKPOINT_PAGES`."""
+        if not self._wal:
+            return
         with suppress(sqlite3.Error, RuntimeError):  # what was asked for is done, also at the end
-            self._checkpoint_soon()
-
-    def _checkpoint_soon(self) -> None:
-        if self._wal:
             _, pages, copied = self._writing.execute("PRAGMA wal_checkpoint(NOOP)").fetchone()
-            if pages - copied >= CHECKPOINT_PAGES:
-                self._soon.submit(self._checkpoint)
+            if pages < self._tried:
+                self._tried = 0  # it was begun anew
+            if pages - max(copied, self._tried) >= CHECKPOINT_PAGES:
+                self._tried = pages
+                self._soon.submit(self._copy)
 
-    def _checkpoint(self) -> None:
+    def _copy(self) -> None:
         with closing(self._connect()) as connection:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
@@ -225,11 +261,13 @@ class Ledger:
             for asked in group:
                 self._attempt(tx, asked)
 
+        if self._closed:
+            raise LedgerUnavailableError(f"{self._path} is closed")
         if not self._wal or any(asked.durable for asked in group):
             return self._run(self._writing, acts, "BEGIN IMMEDIATE")
         # The order of commits stays; they reach the disk with the next durable one.
-        self._writing.execute("PRAGMA synchronous = NORMAL")
         try:
+            self._writing.execute("PRAGMA synchronous = NORMAL")
             return self._run(self._writing, acts, "BEGIN IMMEDIATE")
         finally:
             self._writing.execute("PRAGMA synchronous = FULL")
@@ -240,7 +278,7 @@ class Ledger:
         self._local.writing = tx
         try:
             asked.result = asked.act(tx)
-        except BaseException as error:
+        except Exception as error:
             if _is_of_the_file(error):
                 raise  # SQLite may have undone everything
             tx.execute("ROLLBACK TO act")
@@ -272,10 +310,13 @@ class _Readers:
         self._connect = connect
         self._free = threading.Semaphore(most)
         self._idle: list[sqlite3.Connection] = []
+        self._closed = False
 
     @contextmanager
     def one(self) -> Iterator[sqlite3.Connection]:
         with self._free:
+            if self._closed:
+                raise LedgerUnavailableError("the ledger is closed")
             try:
                 connection = self._idle.pop()
             except IndexError:
@@ -286,11 +327,13 @@ class _Readers:
                 self._idle.append(connection)
 
     def close(self) -> None:
-        """Wait for what reads, then close every connection."""
+        """Wait for what reads, then close every connection; who waits is refused."""
+        self._closed = True
         for _ in range(self._most):
             self._free.acquire()
-        for connection in self._idle:
-            connection.close()
+        while self._idle:
+            self._idle.pop().close()
+        self._free.release(self._most)
 
 
 def each(values: Iterable[str] | Iterable[int]) -> str:

@@ -1,10 +1,12 @@
 """The file of checkpoints that have left: notes one after another, of which the last whole one counts.
 
 Adding one takes a fifth of the time of a new file under the old name. A power cut while it is added
-leaves a part of it; that one has not left, and the one before counts.
+leaves a part of it; that one has not left, and the one before counts. (So it does where the end of
+the newest is damaged later, which cannot be told from that; anything else that is wrong is told.)
 """
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from node import durable_file
@@ -30,13 +32,13 @@ def add(path: Path, note: str) -> None:
     """Add a note; it is on the disk when the call returns.
 
     Raises:
-        OSError: It cannot be written; what was there counts.
+        OSError: It cannot be written.
     """
     text = _read(path)
-    if text is None or not text.endswith(_last_whole(text)) or len(text) > KEPT_BYTES:
-        durable_file.write(path, note.encode())
-    else:
-        durable_file.append(path, f"\n{note}".encode())
+    if text is not None and text.endswith(_last_whole(text)) and len(text) <= KEPT_BYTES:
+        with suppress(OSError):  # it may be there in part, or not on the disk: begun anew
+            return durable_file.append(path, f"\n{note}".encode())
+    return durable_file.write(path, note.encode())
 
 
 def _last_whole(text: str) -> str:

@@ -4,6 +4,7 @@ from datetime import date
 from decimal import Decimal
 
 from node.authority import OwnAuthority
+from node.clock import first_elsewhere
 from node.errors import Finding, NotFoundError, finding
 from node.ledger import certificates, sources
 from node.ledger.database import Transaction
@@ -49,7 +50,7 @@ def admit_paper(
         if arrived > today:
             return [finding("KP-F-004", "/received_on", f"{received_on} has not begun here")]
         issued = date.fromisoformat(issued_on) if issued_on else arrived
-        if issued > arrived:
+        if issued_on and received_on < first_elsewhere(issued_on):
             detail = f"issued on {issued}, it cannot have arrived on {arrived}"
             return [finding("KP-F-004", "/received_on", detail)]
         return from_abroad(tx, own, number, issuer, issued)

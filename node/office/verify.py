@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any
 
 from node import bundle
+from node.clock import first_elsewhere
 from node.documents import MAX_DOCUMENT_BYTES, MAX_TRANSPORT_BYTES, Document
 from node.domain.certificate import warnings
 from node.domain.context import Context
@@ -125,7 +126,7 @@ def ask_ledger(tx: Transaction, document: Document, at: date) -> Standing:
         return Standing(alerts=alerts)
     day, body = at.isoformat(), held.body
     admitted, differs = held.state in _ADMITTED, held.state in _DIFFERING
-    current = body["issued_on"] <= day and (admitted or day <= body["expires_on"])
+    current = first_elsewhere(body["issued_on"]) <= day and (admitted or day <= body["expires_on"])
     if held.state in _ENDED:
         current = False
     return Standing(current, True if admitted else False if differs else None, alerts)
