@@ -1,7 +1,7 @@
 """The two algorithms of version 1.
 
-Ed25519 (RFC 9864) is signed by `cryptography` and verified by libsodium, in half of OpenSSL's time:
-it is most of what a node does. PyJWT has no algorithm by that name, and its ``EdDSA`` would take
+Ed25519 (RFC 9864) is signed by `cryptography` and verified by libsodium, in three fifths of OpenSSL's
+time: it is most of what a node does. PyJWT has no algorithm by that name, and its ``EdDSA`` would take
 Ed448 keys as well. ES256 is PyJWT's, which knows how JOSE writes such signatures. What only some
 commands need is imported there.
 """
