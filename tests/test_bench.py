@@ -30,7 +30,8 @@ def test_every_figure_is_a_ratio_to_a_limit_of_the_same_run() -> None:
         "API, issue one by one",
     ):
         assert f"| {name} |" in told
-    assert json.loads(told.splitlines()[-1])["limits"].keys() == {"V1", "V2", "sign", "S"}
+    limits = json.loads(told.splitlines()[-1])["limits"]
+    assert limits.keys() == {"V1", "V2", "V2, libsodium", "sign", "S"}
 
 
 def test_growth_is_measured_beside_an_empty_ledger(tmp_path: Path) -> None:
