@@ -47,7 +47,8 @@ class SignedDocument:
     Attributes:
         raw: The exact bytes, to be stored and sent on unchanged.
         digest: SHA-256 over the signing input, 32 bytes.
-        claims: The payload.
+        claims: The payload; of a certificate that was judged, those members that are still asked for
+            (`node.exchange.judge`).
     """
 
     raw: bytes
