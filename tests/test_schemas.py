@@ -21,7 +21,6 @@ from node.schema import accepting, catalogue, keywords
 from node.schema.accepting import accepts
 from node.schema.explaining import explaining
 from node.schema.validation import check, check_document
-from tests.nodes import shipments
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
 VALID = sorted((SCHEMAS / "examples" / "valid").glob("*.json"))
@@ -184,21 +183,3 @@ def _places(value: object) -> list[tuple[Any, Any]]:
     else:
         return []
     return [place for key, child in pairs for place in [(value, key), *_places(child)]]
-
-
-def test_ctrl_c_is_not_taken_for_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(_: Any) -> None:
-        raise KeyboardInterrupt  # simulated: as Ctrl-C comes while Rust asks Python
-
-    (shipment,) = shipments(count=1)
-    assert accepts("shipment.v1", shipment)
-    monkeypatch.setattr(accepting, "_no_float", interrupted)
-    accepting._validator.cache_clear()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            check("shipment.v1", shipment)
-    finally:
-        monkeypatch.undo()
-        accepting._validator.cache_clear()
-
-    assert accepts("shipment.v1", shipment)

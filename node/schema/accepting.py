@@ -15,22 +15,11 @@ if TYPE_CHECKING:
 
 
 def accepts(name: str, instance: Any) -> bool:
-    """Whether an instance is surely good; False says nothing.
-
-    Raises:
-        KeyboardInterrupt: Ctrl-C came while Python was asked for a keyword.
-    """
+    """Whether an instance is surely good; False says nothing."""
     try:
-        good = _validator(name).is_valid(instance)
+        return _validator(name).is_valid(instance)
     except ValueError:
         return False  # what it cannot represent, e.g. a huge number, is for the reference
-    if _INTERRUPTS:
-        raise _INTERRUPTS.pop()
-    return good
-
-
-_INTERRUPTS: list[KeyboardInterrupt] = []
-"""Rust takes whatever a keyword raises for a finding: Ctrl-C would be lost in it."""
 
 
 @cache
@@ -87,12 +76,7 @@ def _keyword(check: Callable[[Any], str | None]) -> type:
             assert wanted is True
 
         def validate(self, instance: Any) -> None:
-            try:
-                wrong = check(instance)
-            except KeyboardInterrupt as interrupt:
-                _INTERRUPTS.append(interrupt)
-                raise
-            if wrong is not None:
+            if (wrong := check(instance)) is not None:
                 raise ValueError(wrong)
 
     return Keyword
