@@ -567,6 +567,7 @@ class TestWritesThatWaitTogether:
         filled.ledger.write(lambda tx: self.noted(tx, "full"))
         before = waits()
         monkeypatch.setattr(database, "CHECKPOINT_PAGES", before // 2)
+        monkeypatch.setattr(database, "LOOKS_AFTER", 1)
 
         filled.ledger.write(lambda tx: self.noted(tx, "one"))
 

@@ -120,7 +120,7 @@ def alerts(document: Content, context: Context) -> Iterator[Finding]:
     assert context.facts is not None
     on_number = context.facts.alerts_on(document.body["number"])
     yield from certificate.warnings(on_number)
-    if document.kind == "confirmation":
+    if on_number and document.kind == "confirmation":
         looked_at = context.facts.looked_at(document.re[0])
         for alert in on_number:
             if not alert.refuses and alert.entry > looked_at:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 
+from node.domain.states import EXPORTER
 from node.ids import Authority, DocId, participant_of
 
 
@@ -29,6 +30,11 @@ class HeldCertificate:
     body: Mapping[str, Any]
     figures: Mapping[str, Any]
     last: Mapping[str, tuple[DocId, Mapping[str, Any]]]
+
+    @property
+    def peer(self) -> Authority:
+        """The authority at the other side."""
+        return self.addressee if self.side == EXPORTER else self.iss
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,11 @@ class Verdict:
         number: str = self.document.body["number"]
         return number
 
+    @property
+    def answered(self) -> str | None:
+        """The doc id of the certificate, or whatever else, that the document answers."""
+        return self.document.re[0] if self.document is not None and self.document.re else None
+
     def names(self) -> tuple[str, ...]:
         """The doc ids and the number that judging or recording it may touch."""
         if self.document is None:

@@ -270,7 +270,10 @@ class Receiver:
                 if one.position > held_before:
                     have = have.then(base64url.decode(one.doc_id))
                     places.append((have, one.doc_id))
-            facts.look_up(one.verdict.number for one in run if one.verdict.number)
+            facts.look_up(
+                (one.verdict.number for one in run if one.verdict.number),
+                (one.verdict.answered for one in run if one.verdict.answered),
+            )
             told = [(one, otherwise(one)) for one in run]
             new = [one for one, result in told if result is None]
             first = own.log(tx, [one.verdict.signed for one in new], now_s)

@@ -122,6 +122,7 @@ _SHOWN = (
 MANY_PARTIES = 200
 
 ENTRY_OF = "(SELECT idx FROM documents WHERE doc_id = {})"
+ENTRIES_OF = f"(SELECT idx FROM documents WHERE doc_id IN {EACH})"
 
 
 def came_in(tx: Transaction, number: str) -> Decimal | None:
@@ -142,8 +143,19 @@ def came_in(tx: Transaction, number: str) -> Decimal | None:
 
 def held(tx: Transaction, certificate: Certificate) -> HeldCertificate:
     """A certificate as rules see it, with what has answered it so far."""
+    return _held(certificate, _answers(tx, [certificate.doc_id]).get(certificate.doc_id, ()))
+
+
+def all_held(tx: Transaction, found: Iterable[Certificate]) -> list[HeldCertificate]:
+    """As `held`, for several; one question for all."""
+    certificates = list(found)
+    answers = _answers(tx, [one.doc_id for one in certificates])
+    return [_held(one, answers.get(one.doc_id, ())) for one in certificates]
+
+
+def _held(certificate: Certificate, answers: Iterable["Event"]) -> HeldCertificate:
     last: dict[str, tuple[DocId, Mapping[str, Any]]] = {}
-    for event in _answers(tx, certificate.doc_id):
+    for event in answers:
         name = event.what if event.what.startswith(RECORD.name) else event.what.partition(":")[0]
         last[name] = (DocId(event.document), event.body)
     amended = last["amendment"][1]["amended"] if "amendment" in last else {}
@@ -167,6 +179,15 @@ def by_number(tx: Transaction, number: str, participant: str | None = None) -> C
         f"{_SELECT} WHERE c.participant = ? AND c.number = ?", (participant or number[:2], number)
     ).fetchone()
     return None if row is None else _certificate(row)
+
+
+def by_numbers(tx: Transaction, numbers: Iterable[str]) -> dict[str, Certificate]:
+    """Those certificates that are here, by their numbers."""
+    rows = tx.execute(
+        f"{_SELECT} WHERE c.number IN {EACH} AND c.participant = substr(c.number, 1, 2)",
+        (each(numbers),),
+    )
+    return {one.number: one for one in map(_certificate, rows)}
 
 
 def absent(tx: Transaction, number: str) -> str:
@@ -212,12 +233,18 @@ def by_doc_id(tx: Transaction, doc_id: str) -> Certificate | None:
     return None if row is None else _certificate(row)
 
 
+def by_doc_ids(tx: Transaction, doc_ids: Iterable[str]) -> list[Certificate]:
+    """Those certificates that are here, in no order."""
+    rows = tx.execute(f"{_SELECT} WHERE c.entry IN {ENTRIES_OF}", (each(doc_ids),))
+    return list(map(_certificate, rows))
+
+
 def states_of(tx: Transaction, doc_ids: Iterable[str]) -> dict[str, str]:
     """The states of certificates as they are shown, by doc id."""
     rows = tx.execute(
         "SELECT c.doc_id, c.side, c.state, coalesce(o.outcome, '') FROM certificates c "
         "LEFT JOIN outcomes o ON o.doc_id = c.doc_id AND o.peer = c.peer AND c.side = 'exporter' "
-        f"WHERE c.entry IN (SELECT idx FROM documents WHERE doc_id IN {EACH})",
+        f"WHERE c.entry IN {ENTRIES_OF}",
         (each(doc_ids),),
     )
     return {doc_id: states.shown(*shown) for doc_id, *shown in rows}
@@ -340,12 +367,13 @@ def timeline(tx: Transaction, certificate: Certificate) -> list[Event]:
             often = f", {made.tries} times until {iso(made.until)}" if made.tries > 1 else ""
             why = {"remarks": f"{made.step}: {made.error}{often}"}
             receipts.append(Event(made.at, "attempt failed", "", "", certificate.peer, why))
+    answers = _answers(tx, [certificate.doc_id]).get(certificate.doc_id, [])
     paper = papers.record_of(tx, certificate.number) if certificate.side == IMPORTER else None
     if paper is not None:
         early = _event(tx, paper, "record:presentation", states.ON_PAPER)
         first = replace(first, state=PRESENTED)
-        return [early, first, *_answers(tx, certificate.doc_id)]
-    later = sorted([*receipts, *_answers(tx, certificate.doc_id)], key=lambda event: event.at)
+        return [early, first, *answers]
+    later = sorted([*receipts, *answers], key=lambda event: event.at)
     return [first, *later]
 
 
@@ -402,18 +430,20 @@ def _event(tx: Transaction, doc_id: str, what: str, state: str) -> Event:
     )
 
 
-def _answers(tx: Transaction, certificate: str) -> list[Event]:
+def _answers(tx: Transaction, doc_ids: Iterable[str]) -> dict[str, list[Event]]:
+    """What happened to certificates, oldest first, by their doc ids; nothing for those without."""
     rows = tx.execute(
-        "SELECT e.recorded_at, l.event, l.doc_id, l.state, d.typ, d.jws FROM life l "
+        "SELECT l.certificate, e.recorded_at, l.event, l.doc_id, l.state, d.typ, d.jws FROM life l "
         "JOIN entries e USING (idx) JOIN documents d USING (idx) "
-        "WHERE l.certificate = ? ORDER BY l.idx",
-        (certificate,),
+        f"WHERE l.certificate IN {EACH} ORDER BY l.certificate, l.idx",
+        (each(doc_ids),),
     )
-    found = []
-    for at, event, doc_id, state, typ, jws in rows:
+    found: dict[str, list[Event]] = {}
+    for certificate, at, event, doc_id, state, typ, jws in rows:
         claims = entries.claims(bytes(jws))
         who = _who(KINDS[typ].speaker, claims)
-        found.append(Event(at, event, doc_id, state, who, claims["body"]))
+        told = Event(at, event, doc_id, state, who, claims["body"])
+        found.setdefault(certificate, []).append(told)
     return found
 
 

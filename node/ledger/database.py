@@ -39,6 +39,9 @@ CHECKPOINT_PAGES = 4000
 """So many new pages in the WAL are copied into the database beside the work: that waits for the
 disk. Where it cannot keep up, the writer does it after four times as many."""
 
+LOOKS_AFTER = 500
+"""So many rows changed, it is asked how many pages there are."""
+
 _PRAGMAS = (
     "synchronous = FULL", "foreign_keys = ON", "trusted_schema = OFF",
     # Doc ids are random, so are the pages of their indexes; 32 MiB hold those of a year.
@@ -97,6 +100,7 @@ class Ledger:
         self._taken = False
         self._connection = threading.Lock()  # the one that writes
         self._tried = 0  # pages in the WAL when it was last to be copied
+        self._looked = 0  # rows changed when it was last looked at
         self._closed = False
         self._local = threading.local()
         self._soon = ThreadPoolExecutor(1, "ledger-soon")
@@ -242,8 +246,9 @@ class Ledger:
 
     def _copy_soon(self) -> None:
         """Have the WAL copied into the database each time it has grown by `CHECKPOINT_PAGES`."""
-        if not self._wal:
+        if not self._wal or self._writing.total_changes - self._looked < LOOKS_AFTER:
             return
+        self._looked = self._writing.total_changes
         with suppress(sqlite3.Error, RuntimeError):  # what was asked for is done, also at the end
             _, pages, copied = self._writing.execute("PRAGMA wal_checkpoint(NOOP)").fetchone()
             if pages < self._tried:
@@ -258,8 +263,11 @@ class Ledger:
 
     def _run_group(self, group: list[_Asked]) -> None:
         def acts(tx: Transaction) -> None:
-            for asked in group:
-                self._attempt(tx, asked)
+            if len(group) == 1:  # undone with the transaction; a savepoint would copy every page
+                self._act(tx, group[0])
+            else:
+                for asked in group:
+                    self._attempt(tx, asked)
 
         if self._closed:
             raise LedgerUnavailableError(f"{self._path} is closed")
@@ -275,17 +283,21 @@ class Ledger:
     def _attempt(self, tx: Transaction, asked: _Asked) -> None:
         """Do an act, or keep why it failed and left nothing behind."""
         tx.execute("SAVEPOINT act")
-        self._local.writing = tx
         try:
-            asked.result = asked.act(tx)
+            self._act(tx, asked)
         except Exception as error:
             if _is_of_the_file(error):
                 raise  # SQLite may have undone everything
             tx.execute("ROLLBACK TO act")
             asked.failure = error
+        tx.execute("RELEASE act")
+
+    def _act(self, tx: Transaction, asked: _Asked) -> None:
+        self._local.writing = tx
+        try:
+            asked.result = asked.act(tx)
         finally:
             self._local.writing = None
-        tx.execute("RELEASE act")
 
     def _run(
         self, connection: sqlite3.Connection, act: Callable[[Transaction], T], begin: str

@@ -14,18 +14,27 @@ class LedgerFacts:
     def __init__(self, tx: Transaction, own: str) -> None:
         self._tx = tx
         self._own = own
+        self._numbers: set[str] = set()
         self._unknown: set[str] = set()
         self._unflagged: set[str] = set()
+        self._on_paper: dict[str, Decimal] | None = None
         self._met: dict[str, HeldCertificate] = {}
 
-    def look_up(self, numbers: Iterable[str]) -> None:
-        """Ask once for a run of documents which of their numbers the ledger knows nothing of.
+    def look_up(self, numbers: Iterable[str], answered: Iterable[str] = ()) -> None:
+        """Ask once for a run of documents what the ledger knows of all that they name.
 
-        Good until something is recorded: one question a run, where nearly all are new. What was met
-        before is forgotten.
+        Good until something is recorded: a few questions a run. What was met before is forgotten.
+
+        Args:
+            numbers: Those they take.
+            answered: The doc ids of the certificates that they answer.
         """
         self._met = {}
-        asked = set(numbers)
+        if ids := list(answered):
+            for held in certificates.all_held(self._tx, certificates.by_doc_ids(self._tx, ids)):
+                self.meet(held)
+        self._on_paper = None
+        self._numbers = asked = set(numbers)
         rows = self._tx.execute(
             f"SELECT number FROM certificates WHERE number IN {EACH}", (each(asked),)
         )
@@ -60,8 +69,12 @@ class LedgerFacts:
 
     def on_paper(self, number: str) -> Decimal | None:
         """Carats that were admitted here under a certificate on paper, if it was."""
-        paper = sources.on_paper(self._tx, number)
-        return None if paper is None else paper[1]
+        if number not in self._numbers:
+            paper = sources.on_paper(self._tx, number)
+            return None if paper is None else paper[1]
+        if self._on_paper is None:  # for all of the run, where one asks
+            self._on_paper = sources.admitted_on_paper(self._tx, self._numbers)
+        return self._on_paper.get(number)
 
     def inquiry(self, doc_id: str) -> Inquiry | None:
         """The inquiry with this doc id, asked here or of this authority."""

@@ -13,8 +13,8 @@ from node.domain.kinds import ALERT, ANSWER, CERTIFICATE, INQUIRY, PROFILE, RECO
 from node.domain.states import EXPORTER, IMPORTER
 from node.ids import participant_of
 from node.ledger import drafts, inquiries, papers, parties, profiles, register, seals, sources
-from node.ledger.certificates import ENTRY_OF, PRESENTED
-from node.ledger.database import Transaction
+from node.ledger.certificates import ENTRIES_OF, PRESENTED
+from node.ledger.database import Transaction, each
 
 
 class Logged(NamedTuple):
@@ -34,9 +34,11 @@ def enter(tx: Transaction, logged: Iterable[Logged], own: str) -> None:
         logged: The documents.
         own: This node's authority.
     """
-    for are_certificates, group in groupby(logged, lambda one: one.kind == CERTIFICATE.name):
-        if are_certificates:
+    for what, group in groupby(logged, _what):
+        if what == CERTIFICATE.name:
             _enter_certificates(tx, list(group), own)
+        elif what == _ANSWERS:
+            _enter_answers(tx, list(group))
         else:
             for one in group:
                 _enter(tx, one, own)
@@ -48,7 +50,8 @@ def _enter_certificates(tx: Transaction, logged: list[Logged], own: str) -> None
     from_abroad = set(numbers) - set(issued)
     presented: set[str] = set()
     if from_abroad:
-        presented = papers.presented(tx, from_abroad) | sources.admitted_on_paper(tx, from_abroad)
+        presented = papers.presented(tx, from_abroad)
+        presented |= sources.admitted_on_paper(tx, from_abroad).keys()
     drafts.issued(tx, issued)
     known = parties.enter(
         tx, [one.claims["body"][role]["name"] for one in logged for role in (EXPORTER, IMPORTER)]
@@ -72,20 +75,44 @@ def _enter_certificates(tx: Transaction, logged: list[Logged], own: str) -> None
     seals.enter(tx, [(one.entry, one.claims["body"]) for one in logged])
 
 
+def _enter_answers(tx: Transaction, logged: list[Logged]) -> None:
+    """Move certificates on by what answers them."""
+    rows = tx.execute(
+        f"SELECT doc_id, entry, side, state FROM certificates WHERE entry IN {ENTRIES_OF}",
+        (each(one.claims["re"][0] for one in logged),),
+    )
+    now = {doc_id: (entry, side, state) for doc_id, entry, side, state in rows}
+    life, seen = [], []
+    for one in logged:
+        certificate, body = one.claims["re"][0], one.claims["body"]
+        event = states.event_of(one.kind, body)
+        assert certificate in now, f"{event} answers {certificate}, which rules have found"
+        entry, side, state = now[certificate]
+        change = states.transition(side, state, event)
+        assert change is not None, f"rules allow {event} in {state}"
+        now[certificate] = (entry, side, change.target or state)
+        life.append((certificate, one.entry, event, one.doc_id, change.target or ""))
+        seen.append((entry, body))
+        if "alerts" in body:
+            register.look_at(tx, certificate, one.entry)
+    tx.executemany(
+        "UPDATE certificates SET state = ? WHERE entry = ?",
+        [(state, entry) for entry, _, state in now.values()],
+    )
+    tx.executemany(
+        "INSERT INTO life (certificate, idx, event, doc_id, state) VALUES (?, ?, ?, ?, ?)", life
+    )
+    seals.enter(tx, seen)
+
+
 def _enter(tx: Transaction, logged: Logged, own: str) -> None:
     kind, doc_id, claims, entry = logged
     if kind in _OF_THEIR_OWN:
         _OF_THEIR_OWN[kind](tx, doc_id, claims, entry, own)
-    elif kind == RECORD.name and not claims.get("re"):
+    elif kind == RECORD.name:
         body = claims["body"]
         if not (sources.enter(tx, doc_id, body) or drafts.enter(tx, doc_id, body)):
             papers.enter(tx, doc_id, body)
-    elif claims.get("re"):
-        event = states.event_of(kind, claims["body"])
-        certificate = _apply(tx, claims["re"][0], event, doc_id, entry)
-        seals.enter(tx, [(certificate, claims["body"])])
-        if "alerts" in claims["body"]:
-            register.look_at(tx, claims["re"][0], entry)
 
 
 _OF_THEIR_OWN = {
@@ -96,6 +123,14 @@ _OF_THEIR_OWN = {
 }
 """Kinds that are about no certificate that must be here; each has its own read model."""
 
+_ANSWERS = "answers"
+
+
+def _what(logged: Logged) -> str:
+    """What can be entered together."""
+    about_one = logged.kind not in _OF_THEIR_OWN and logged.claims.get("re")
+    return _ANSWERS if about_one else logged.kind
+
 
 def forget(tx: Transaction) -> None:
     """Before the log is folded again."""
@@ -103,22 +138,3 @@ def forget(tx: Transaction) -> None:
         tx.execute(f"DELETE FROM {table}")
     for model in (sources, inquiries, register, profiles):
         model.forget(tx)
-
-
-def _apply(tx: Transaction, certificate: str, event: str, doc_id: str, index: int) -> int:
-    """Move a certificate on; returns its entry."""
-    row = tx.execute(
-        f"SELECT entry, side, state FROM certificates WHERE entry = {ENTRY_OF.format('?')}",
-        (certificate,),
-    ).fetchone()
-    assert row is not None, f"{event} answers {certificate}, which rules have found"
-    change = states.transition(row["side"], row["state"], event)
-    assert change is not None, f"rules allow {event} in {row['state']}"
-    state = change.target or row["state"]
-    tx.execute("UPDATE certificates SET state = ? WHERE entry = ?", (state, row["entry"]))
-    tx.execute(
-        "INSERT INTO life (certificate, idx, event, doc_id, state) VALUES (?, ?, ?, ?, ?)",
-        (certificate, index, event, doc_id, change.target or ""),
-    )
-    entry: int = row["entry"]
-    return entry

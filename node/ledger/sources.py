@@ -77,10 +77,12 @@ def on_paper(tx: Transaction, number: str) -> tuple[str, Decimal] | None:
     return None if row is None else (str(row["authority"]), Decimal(row["carats"]))
 
 
-def admitted_on_paper(tx: Transaction, numbers: Iterable[str]) -> set[str]:
-    """Those numbers whose goods were admitted on paper."""
-    rows = tx.execute(f"SELECT number FROM admissions WHERE number IN {EACH}", (each(numbers),))
-    return {row["number"] for row in rows}
+def admitted_on_paper(tx: Transaction, numbers: Iterable[str]) -> dict[str, Decimal]:
+    """Those numbers whose goods were admitted on paper, with their carats."""
+    rows = tx.execute(
+        f"SELECT number, carats FROM admissions WHERE number IN {EACH}", (each(numbers),)
+    )
+    return {row["number"]: Decimal(row["carats"]) for row in rows}
 
 
 def admissions(tx: Transaction) -> list[tuple[str, str]]:

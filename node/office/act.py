@@ -4,9 +4,10 @@ Find it, make the document, judge it, sign it, record it, queue it, note who did
 transaction, or nothing at all.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import islice, takewhile
 from typing import Any
 
 from node.authority import OwnAuthority
@@ -16,9 +17,8 @@ from node.domain.context import Context
 from node.domain.facts import Facts, HeldCertificate
 from node.domain.judgement import judge_content, judge_with_ledger
 from node.domain.kinds import RECORD, Kind
-from node.domain.runs import runs
+from node.domain.runs import MOST, runs
 from node.errors import Finding, NotFoundError, RefusedError
-from node.ids import Authority
 from node.ledger import acts, certificates
 from node.ledger.database import Transaction
 from node.office.officer import Officer, day_of
@@ -109,8 +109,8 @@ def perform_within(
     context = circumstances(own, tx, now, facts)
     put = own.log if kind is RECORD else own.publish
     drafted = (
-        _draft(tx, own, kind, (index, number), officer, make, names, now)
-        for index, number in enumerate(dict.fromkeys(numbers))
+        _draft(own, kind, index, held, officer, make, names, now)
+        for index, held in enumerate(certificates_of(tx, numbers))
     )
     done: list[Done] = []
     for run in runs(drafted, _Drafted.touches):
@@ -131,6 +131,24 @@ def perform_within(
             for one, document in zip(run, signed, strict=True)
         ]
     return done
+
+
+def certificates_of(tx: Transaction, numbers: Iterable[str]) -> Iterator[HeldCertificate]:
+    """The certificates of numbers, each once, read some ahead of whoever acts on them.
+
+    An act on one changes no other.
+
+    Raises:
+        NotFoundError: No such certificate is here.
+    """
+    left = iter(dict.fromkeys(numbers))
+    while lot := list(islice(left, MOST)):
+        found = certificates.by_numbers(tx, lot)
+        here = takewhile(found.__contains__, lot)
+        held = certificates.all_held(tx, [found[number] for number in here])
+        yield from held
+        if len(held) < len(lot):
+            raise NotFoundError(certificates.absent(tx, lot[len(held)]))
 
 
 def circumstances(own: OwnAuthority, tx: Transaction, now: datetime, facts: Facts) -> Context:
@@ -158,28 +176,23 @@ class _Drafted:
 
 
 def _draft(
-    tx: Transaction,
     own: OwnAuthority,
     kind: Kind,
-    place: tuple[int, str],
+    index: int,
+    held: HeldCertificate,
     officer: Officer,
     make: Make,
     names: Sequence[str],
     now: datetime,
 ) -> _Drafted:
-    index, number = place
-    certificate = certificates.by_number(tx, number)
-    if certificate is None:
-        raise NotFoundError(certificates.absent(tx, number))
     day = day_of(own, now)
-    held = certificates.held(tx, certificate)
-    body = {"number": number, **make(Circumstances(held, day, officer.signs(own, day)))}
-    to = own.name if kind is RECORD else Authority(certificate.peer)
+    body = {"number": held.number, **make(Circumstances(held, day, officer.signs(own, day)))}
+    to = own.name if kind is RECORD else held.peer
     named = [held.last[name][0] for name in names if name in held.last]
     re = (held.doc_id, *named)
     claims = own.claims([to], body, iat=seconds(now), re=re)
     return _Drafted(
-        index, number, held, claims, Draft(kind.name, own.name, (to,), claims["iat"], body, re)
+        index, held.number, held, claims, Draft(kind.name, own.name, (to,), claims["iat"], body, re)
     )
 
 

@@ -9,9 +9,8 @@ from node.domain.facts import HeldCertificate
 from node.domain.kinds import CONFIRMATION, RECORD
 from node.domain.states import IMPORTER
 from node.errors import NotFoundError, RefusedError
-from node.ledger import certificates
 from node.ledger.database import Transaction
-from node.office.act import Circumstances, Done, perform_within
+from node.office.act import Circumstances, Done, certificates_of, perform_within
 from node.office.goods import making
 from node.office.officer import Officer
 from node.schema.validation import check
@@ -53,16 +52,12 @@ def confirm(
 
     def write(tx: Transaction) -> list[Done]:
         told = {}
-        for number in dict.fromkeys(numbers):
-            certificate = certificates.by_number(tx, number)
-            if certificate is None:
-                raise NotFoundError(certificates.absent(tx, number))
-            held = certificates.held(tx, certificate)
-            told[number] = _found(held) | found
-            if _tolerated(own, held, told[number]):
-                measured = {m: told[number].pop(m) for m in AMOUNTS if m in told[number]}
+        for held in certificates_of(tx, numbers):
+            seen = told[held.number] = _found(held) | found
+            if _tolerated(own, held, seen):
+                measured = {m: seen.pop(m) for m in AMOUNTS if m in seen}
                 inspect = making("inspection", _within_tolerance(own, measured))
-                perform_within(tx, own, "inspection", RECORD, [number], officer, inspect)
+                perform_within(tx, own, "inspection", RECORD, [held.number], officer, inspect)
 
         def make(case: Circumstances) -> dict[str, Any]:
             held, seen = case.held, told[case.held.number]
