@@ -1,14 +1,13 @@
 """A type per state of trust: bytes → `UnverifiedJws` → `SignedDocument` → `Document`.
 
 Only `node.jose` makes the first two, only `node.schema` the last. If it type-checks, it was verified.
+Tuples, as thousands are made a second: a frozen dataclass takes three times as long.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from node import base64url, strict_json
-from node.crew import travels
 from node.ids import Authority, DocId, Kid
 
 MAX_DOCUMENT_BYTES = 256 * 1024
@@ -16,8 +15,7 @@ MAX_TRANSPORT_BYTES = 1024 * 1024
 """Manifests and receipts grow with the number of documents they name."""
 
 
-@dataclass(frozen=True, slots=True)
-class UnverifiedJws:
+class UnverifiedJws(NamedTuple):
     """A compact JWS that parsed strictly. Nothing in it is to be believed yet.
 
     Attributes:
@@ -26,6 +24,7 @@ class UnverifiedJws:
         signature: Raw, of any length.
         claimed_issuer: Whose key set to look in; ``""`` where there is none.
         doc_id: Identity of the document, whoever signed it.
+        unverified: The payload; for `node.jose.verify` alone.
     """
 
     raw: bytes
@@ -36,12 +35,10 @@ class UnverifiedJws:
     digest: bytes
     signature: bytes
     claimed_issuer: str
-    _claims: Mapping[str, Any] = field(repr=False)
+    unverified: Mapping[str, Any]
 
 
-@travels
-@dataclass(frozen=True, slots=True)
-class SignedDocument:
+class SignedDocument(NamedTuple):
     """Authentic: signed by `iss` with a pinned key of the right role. Form and rules unjudged.
 
     Attributes:
@@ -57,7 +54,7 @@ class SignedDocument:
     typ: str
     iss: Authority
     kid: Kid
-    claims: Mapping[str, Any] = field(repr=False)
+    claims: Mapping[str, Any]
 
 
 def payload(raw: bytes) -> dict[str, Any]:
@@ -70,9 +67,7 @@ def payload(raw: bytes) -> dict[str, Any]:
     return claims
 
 
-@travels
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """Authentic, and of the form its kind's schema demands. Rules unjudged."""
 
     signed: SignedDocument
@@ -81,7 +76,7 @@ class Document:
     iat: int
     re: tuple[DocId, ...]
     sandbox: bool
-    body: Mapping[str, Any] = field(repr=False)
+    body: Mapping[str, Any]
 
     @property
     def iss(self) -> Authority:
@@ -126,14 +121,13 @@ class Content(Protocol):
         """The members of its kind, of the right form."""
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A document this authority is about to sign; of the right form, rules unjudged."""
 
     kind: str
     iss: Authority
     aud: tuple[Authority, ...]
     iat: int
-    body: Mapping[str, Any] = field(repr=False)
+    body: Mapping[str, Any]
     re: tuple[DocId, ...] = ()
     doc_id: DocId | None = None

@@ -6,6 +6,7 @@ ledger run inside the transaction that records the document, the others can run 
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from node.documents import Content
 from node.domain import (
@@ -112,8 +113,7 @@ STEPS: dict[str, Steps] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """The first step that failed and its findings; `failed_at` is None when none did."""
 
     failed_at: int | None

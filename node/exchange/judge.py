@@ -1,20 +1,20 @@
 """A received line becomes a document or a list of findings, in the order of protocol section 6."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
-from node.crew import Crew, travels
+from node.crew import Crew
 from node.documents import Document, SignedDocument, UnverifiedJws
 from node.domain import certificate
 from node.domain.context import Context
 from node.domain.judgement import PASSED, Judgement, judge_content, judge_with_ledger
 from node.domain.kinds import ALERT, CERTIFICATE, KINDS, Kind
 from node.errors import Finding, RefusedError, refuse
-from node.ids import EVERYONE, Authority
+from node.ids import EVERYONE, Authority, DocId, Kid
 from node.jose.strict import parse
 from node.jose.verify import KeyRing, verify
-from node.schema.validation import check_document
+from node.schema.validation import check_document, formed
 
 T = TypeVar("T", UnverifiedJws, SignedDocument)
 R = TypeVar("R")
@@ -23,9 +23,7 @@ LOT = 64
 """Lines judged in one go: some twenty milliseconds of work."""
 
 
-@travels
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What is known of a line before the ledger is asked.
 
     Attributes:
@@ -89,6 +87,11 @@ class Line(NamedTuple):
     held: bool = False
 
 
+_Told = tuple[bool, Judgement, tuple[DocId, bytes, str, Kid, Mapping[str, Any]] | None]
+"""Whether a line was parsed, what the rules without a ledger said, and, of a document, doc id,
+digest, type, key and payload. Its bytes are with who asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judge:
     """Judges the lines of a stream as far as no ledger is needed.
@@ -150,7 +153,20 @@ class Judge:
 
     def _by_rules(self, document: Document) -> Verdict:
         content = judge_content(document, self.context)
-        return Verdict(document.signed.raw, True, _kept(document), content)
+        return Verdict(document.signed.raw, True, document, content)
+
+    def told(self, lines: Sequence[Line]) -> list[_Told]:
+        """As `judge`, with no more than is still asked for: what travels between processes."""
+        return [_tell(verdict) for verdict in self.judge(lines)]
+
+    def verdict(self, line: Line, told: _Told) -> Verdict:
+        """What `told` says of a line."""
+        parsed, content, part = told
+        if part is None:
+            return Verdict(line.raw, parsed, None, content)
+        doc_id, digest, typ, kid, claims = part
+        signed = SignedDocument(line.raw, doc_id, digest, typ, self.sender, kid, claims)
+        return Verdict(line.raw, parsed, formed(signed, KINDS[typ].name), content)
 
 
 class Verdicts:
@@ -163,8 +179,9 @@ class Verdicts:
     """
 
     def __init__(self, judge: Judge, crew: Crew, lines: Sequence[Line]) -> None:
+        self._judge = judge
         lots = [lines[at : at + LOT] for at in range(0, len(lines), LOT)]
-        self._waits = iter([crew.start(judge.judge, lot) for lot in lots])
+        self._begun = iter([(lot, crew.start(judge.told, lot)) for lot in lots])
         self._known: list[Verdict] = []
 
     def __iter__(self) -> Iterator[Verdict]:
@@ -173,10 +190,11 @@ class Verdicts:
             while at < len(self._known):
                 yield self._known[at]
                 at += 1
-            wait = next(self._waits, None)
-            if wait is None:
+            begun = next(self._begun, None)
+            if begun is None:
                 return
-            self._known += wait()
+            lot, wait = begun
+            self._known += map(self._judge.verdict, lot, wait())
 
 
 def _go_on(one: T | Verdict, step: Callable[[T], R]) -> R | Verdict:
@@ -194,18 +212,15 @@ def _form(signed: SignedDocument) -> Document:
     return check_document(signed, kind.name, kind.version)
 
 
-def _kept(document: Document) -> Document:
-    if document.kind != CERTIFICATE.name:
-        return document
-    body, whole = certificate.kept(document.body), document.signed
-    claims = {"iss": whole.iss, "aud": document.aud, "iat": document.iat, "body": body}
-    # Not `replace`, which takes as long as a rule.
-    signed = SignedDocument(
-        whole.raw, whole.doc_id, whole.digest, whole.typ, whole.iss, whole.kid, claims
-    )
-    return Document(
-        signed, document.kind, document.aud, document.iat, document.re, document.sandbox, body
-    )
+def _tell(verdict: Verdict) -> _Told:
+    document = verdict.document
+    if document is None:
+        return verdict.parsed, verdict.content, None
+    signed, claims = document.signed, document.signed.claims
+    if document.kind == CERTIFICATE.name:
+        claims = {**claims, "body": certificate.kept(document.body)}
+    part = (signed.doc_id, signed.digest, signed.typ, signed.kid, claims)
+    return verdict.parsed, verdict.content, part
 
 
 def _addressed(audience: Any, kind: Kind, own: Authority) -> bool:

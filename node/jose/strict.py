@@ -67,7 +67,7 @@ def parse(raw: bytes, max_bytes: int = MAX_DOCUMENT_BYTES) -> UnverifiedJws:
         digest=digest,
         signature=signature,
         claimed_issuer=issuer if isinstance(issuer, str) else "",
-        _claims=claims,
+        unverified=claims,
     )
 
 

@@ -59,7 +59,7 @@ def verify(
         typ=untrusted.typ,
         iss=issuer,
         kid=key.kid,
-        claims=untrusted._claims,  # noqa: SLF001 - this is the one place that may
+        claims=untrusted.unverified,
     )
 
 
@@ -71,7 +71,7 @@ def verify_raw(key: PublicKey, message: bytes, signature: bytes) -> bool:
 
 
 def _check_time(untrusted: UnverifiedJws, key: PublicKey) -> None:
-    moment = untrusted._claims.get("iat")  # noqa: SLF001 - as above
+    moment = untrusted.unverified.get("iat")
     if type(moment) is int and not key.current_at(moment):
         raise refuse(
             "KP-S-005",

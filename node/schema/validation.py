@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from node.documents import Document, SignedDocument
 from node.errors import Finding, RefusedError, finding
-from node.ids import Authority, DocId
 from node.schema.accepting import accepts
 
 if TYPE_CHECKING:
@@ -32,13 +31,18 @@ def check_document(signed: SignedDocument, kind: str, version: int = 1) -> Docum
     findings = check_payload(f"{kind}.v{version}", signed.claims)
     if findings:
         raise RefusedError(findings)
+    return formed(signed, kind)
+
+
+def formed(signed: SignedDocument, kind: str) -> Document:
+    """A document whose form was checked before, by a worker."""
     claims = signed.claims
     return Document(
         signed=signed,
         kind=kind,
-        aud=tuple(Authority(name) for name in claims["aud"]),
+        aud=tuple(claims["aud"]),
         iat=claims["iat"],
-        re=tuple(DocId(doc) for doc in claims.get("re", ())),
+        re=tuple(claims.get("re", ())),
         sandbox=claims.get("sandbox", False),
         body=claims["body"],
     )
