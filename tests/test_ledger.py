@@ -628,7 +628,11 @@ def test_seals_of_a_ledger_from_before_are_found_as_those_of_a_new_one(
         target.execute("DROP TABLE seals")
         for day in ("issued_on", "expires_on"):
             target.execute(f"ALTER TABLE certificates DROP COLUMN {day}")
-        target.execute("DELETE FROM _sqlite_migrations WHERE name = '0008-search'")
+        target.execute("DELETE FROM _sqlite_migrations WHERE name >= '0008'")
+        target.execute("CREATE INDEX sent_peer ON sent (peer, made_at)")
+        for index in ("sent_until", "rejudged_order"):
+            target.execute(f"DROP INDEX {index}")
+        target.execute("INSERT INTO nodes SELECT 0, idx, leaf FROM entries")
         target.commit()
 
     with closing(Ledger(before)) as ledger:
@@ -640,6 +644,11 @@ def test_seals_of_a_ledger_from_before_are_found_as_those_of_a_new_one(
             )
         ]
 
+        assert not ledger.read(
+            lambda tx: tx.execute("SELECT 1 FROM nodes WHERE level = 0").fetchall()
+        )
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            ledger.write(lambda tx: tx.execute("DELETE FROM nodes"))
         assert list(map(tuple, migrated)) == list(map(tuple, all_of_them))
         assert list(map(tuple, rebuilt)) == list(map(tuple, all_of_them))
         assert listed("BOX 7") == [NUMBER]

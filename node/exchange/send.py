@@ -1,7 +1,7 @@
 """Sending: the next bundle of a stream, for all three ways it may travel. No network here.
 
 Effects in order: the manifest is stored (one transaction with its checkpoint), the checkpoint is
-released, the bundle leaves. What its receipt changes is in `node.exchange.acknowledge`.
+released and on the disk, the bundle leaves. What its receipt changes is in `node.exchange.acknowledge`.
 """
 
 from collections.abc import Mapping
@@ -84,8 +84,12 @@ class Sender:
         Raises:
             LogBehindError: Nothing may be signed.
         """
+        # After a power cut it is made anew: what it vouches for is on the disk, and so is, before it
+        # leaves, its checkpoint.
         return self._make(
-            peer, lambda state: _Wanted(state.acknowledged, state.batch, heartbeat, current=False)
+            peer,
+            lambda state: _Wanted(state.acknowledged, state.batch, heartbeat, current=False),
+            durable=False,
         )
 
     def pulled(self, peer: Authority, after: int | None, limit: int) -> Outgoing | None:
@@ -186,7 +190,7 @@ class Sender:
             batch = count // 2
             self._own.ledger.write(lambda tx: peers.update(tx, peer, batch=batch, in_flight=None))
 
-    def _make(self, peer: Authority, wanted: Any) -> Outgoing | None:
+    def _make(self, peer: Authority, wanted: Any, *, durable: bool = True) -> Outgoing | None:
         self._own.fault("send.manifest")
 
         def make(tx: Transaction) -> tuple[Outgoing, str] | None:
@@ -195,7 +199,7 @@ class Sender:
                 return None
             return self._next(tx, peer, state, wanted(state))
 
-        made = self._own.ledger.write(make)
+        made = self._own.ledger.write(make, durable=durable)
         if made is None:
             return None
         outgoing, checkpoint = made
@@ -222,7 +226,9 @@ class Sender:
         sent = Sent(
             signed.doc_id, peer, signed.raw, wanted.after + 1, last, now_s + life_s, wanted.carried
         )
-        transport.keep_manifest(tx, sent, now_s - CLOCK_GRACE_S)
+        transport.keep_manifest(tx, sent, now_s)
+        if not waiting:  # not with each bundle: all that were ever answered are looked at
+            transport.forget_unanswered(tx, peer, now_s - CLOCK_GRACE_S)
         shown = entries.size(tx) if wanted.carried else state.shown_size
         peers.update(tx, peer, in_flight=signed.doc_id, shown_size=shown)
         raw = bundle.assemble(signed.raw, [item.jws for item in waiting])

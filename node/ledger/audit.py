@@ -88,7 +88,7 @@ def audit(
             result.wrong(f"{_name(entry)}: the leaf is not that of the document")
         documents.check(entry)
         for level, index, value in edge.append(entry.leaf):
-            if not nodes.have(level, index, value):
+            if level and not nodes.have(level, index, value):
                 result.wrong(f"node {level}/{index} of the tree is missing or changed")
         if edge.size in checkpoints:
             _check_checkpoint(result, keeper, checkpoints, edge.size, edge.root())
@@ -188,7 +188,7 @@ def _name(entry: Entry) -> str:
 
 
 class _Nodes:
-    """The stored nodes, read level by level beside the tree that grows."""
+    """The stored nodes above the leaves, read level by level beside the tree that grows."""
 
     def __init__(self, tx: Transaction) -> None:
         self._tx = tx

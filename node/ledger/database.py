@@ -24,7 +24,7 @@ SAFE_VERSION = (3, 51, 3)
 EACH = "(SELECT value FROM json_each(?))"
 """A set of values as one parameter, made by `each`: ``WHERE doc_id IN {EACH}``."""
 
-NEWEST = "0008-search"
+NEWEST = "0009-long-lives"
 """The last of `node.ledger.migrations`."""
 
 BUSY_TIMEOUT_S = 30

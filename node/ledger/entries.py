@@ -65,8 +65,8 @@ def place(tx: Transaction, leaves: Sequence[tuple[str, bytes, int]]) -> int:
     """
     first = size(tx)
     edge = tree.Edge(first, node_getter(tx))
-    nodes = [node for _, leaf, _ in leaves for node in edge.append(leaf)]
-    nodes.sort()  # in the order of their table, which takes half as long
+    # Above the leaves, which stand in their entries; in the order of the table, which is twice as fast.
+    nodes = sorted(node for _, leaf, _ in leaves for node in edge.append(leaf) if node[0])
     tx.executemany(
         "INSERT INTO entries (idx, doc_id, leaf, recorded_at) VALUES (?, ?, ?, ?)",
         [(index, *entry) for index, entry in enumerate(leaves, first)],
@@ -82,15 +82,17 @@ def size(tx: Transaction) -> int:
 
 
 def node_getter(tx: Transaction) -> tree.GetNode:
-    """Read access to the stored subtrees."""
+    """Read access to the stored subtrees, of which the smallest are the leaves."""
 
     def get(level: int, index: int) -> bytes:
-        row = tx.execute(
-            "SELECT hash FROM nodes WHERE level = ? AND idx = ?", (level, index)
-        ).fetchone()
+        if level:
+            found = tx.execute("SELECT hash FROM nodes WHERE level = ? AND idx = ?", (level, index))
+        else:
+            found = tx.execute("SELECT leaf FROM entries WHERE idx = ?", (index,))
+        row = found.fetchone()
         if row is None:
             raise LookupError(f"node {level}/{index} of the tree is missing")
-        return bytes(row["hash"])
+        return bytes(row[0])
 
     return get
 

@@ -357,6 +357,22 @@ def _search(db: Database) -> None:
     )
 
 
+@migrations(name="0009-long-lives")
+def _long_lives(db: Database) -> None:
+    """What is asked with every bundle costs the same after twenty years; leaves stand once."""
+    _run(
+        db,
+        """
+        DROP INDEX sent_peer;
+        CREATE INDEX sent_until ON sent (peer, until, manifest);
+        CREATE INDEX rejudged_order ON rejudged (peer, idx);
+        DROP TRIGGER nodes_no_delete;
+        DELETE FROM nodes WHERE level = 0
+        """,
+    )
+    append_only(db.conn, "nodes", "DELETE")
+
+
 def _run(db: Database, statements: str) -> None:
     # One by one: executescript would commit the migration's transaction first.
     for statement in statements.split(";"):

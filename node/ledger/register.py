@@ -22,6 +22,9 @@ _MEANT = (
 )
 """Whether an alert in force means a number: looked up from the number, of which there are few."""
 
+_ANY = f"EXISTS (SELECT 1 FROM register WHERE {_IN_FORCE})"
+"""Whether there is an alert at all; where there is none, no certificate is looked at."""
+
 
 def enter(tx: Transaction, doc_id: str, claims: Mapping[str, Any], entry: int, _: str) -> None:
     """Bring the register up to an alert, or to what is said of one."""
@@ -109,7 +112,7 @@ def flagged(tx: Transaction, numbers: Iterable[str]) -> set[str]:
 def flagged_in(tx: Transaction, side: str, states: Iterable[str]) -> list[str]:
     """The numbers of certificates of a side in some states that an alert in force means."""
     rows = tx.execute(
-        f"SELECT number FROM certificates WHERE side = ? AND state IN {EACH} "
+        f"SELECT number FROM certificates WHERE {_ANY} AND side = ? AND state IN {EACH} "
         f"AND {_MEANT.format('number')} ORDER BY number",
         (side, each(states)),
     )
@@ -124,8 +127,8 @@ def unseen_in(tx: Transaction, side: str, states: Iterable[str], limit: int) -> 
         "-1) LIMIT 1",
     )
     rows = tx.execute(
-        f"SELECT number FROM certificates c WHERE side = ? AND state IN {EACH} AND {unseen} "
-        "ORDER BY number LIMIT ?",
+        f"SELECT number FROM certificates c WHERE {_ANY} AND side = ? AND state IN {EACH} "
+        f"AND {unseen} ORDER BY number LIMIT ?",
         (side, each(states), limit),
     )
     return [row["number"] for row in rows]

@@ -31,18 +31,22 @@ _SENT = (
 
 
 def keep_manifest(tx: Transaction, sent: Sent, at_s: int) -> None:
-    """Keep a manifest before it leaves; those to its peer that expired unanswered go."""
-    tx.execute(
-        "DELETE FROM sent WHERE peer = ? AND until < ? "
-        "AND manifest NOT IN (SELECT manifest FROM receipts)",
-        (sent.peer, at_s),
-    )
+    """Keep a manifest before it leaves."""
     tx.execute(
         "INSERT INTO sent (manifest, peer, jws, first, last, made_at, until, carried) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (sent.manifest, sent.peer, sent.jws, sent.first, sent.last, at_s, sent.until,
          int(sent.carried)),
     )  # fmt: skip
+
+
+def forget_unanswered(tx: Transaction, peer: str, until_s: int) -> None:
+    """Manifests to a peer that expired before a second without a receipt go."""
+    tx.execute(
+        "DELETE FROM sent WHERE peer = ? AND until < ? "
+        "AND manifest NOT IN (SELECT manifest FROM receipts)",
+        (peer, until_s),
+    )
 
 
 def manifest(tx: Transaction, doc_id: str) -> Sent | None:

@@ -1,11 +1,10 @@
 """The head of a stream: a hash chain over doc digests (protocol section 3)."""
 
 import hashlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A position in a stream and the head there; position 0 is before the first."""
 
     position: int
