@@ -49,13 +49,18 @@ def split(rest: bytes) -> list[bytes]:
     return lines
 
 
-def check_against_manifest(body: Mapping[str, Any], lines: Sequence[bytes], rest: bytes) -> None:
+def check_against_manifest(
+    body: Mapping[str, Any], lines: Sequence[bytes], rest: bytes
+) -> list[Place]:
     """Hold the lines against the manifest that names them.
 
     Args:
         body: The manifest's body, of the right form.
         lines: Output of `split`.
         rest: The bytes they came from.
+
+    Returns:
+        The place in the stream of each document.
 
     Raises:
         ProblemError: ``malformed-bundle``.
@@ -69,14 +74,16 @@ def check_against_manifest(body: Mapping[str, Any], lines: Sequence[bytes], rest
         )
     if base64url.encode(hashlib.sha256(rest).digest()) != body["digest"]:
         raise malformed("the digest is not that of the lines")
-    place = Place(stream["first"] - 1, base64url.decode(stream["prev_head"]))
+    places, place = [], Place(stream["first"] - 1, base64url.decode(stream["prev_head"]))
     for number, (line, doc_id) in enumerate(zip(lines, body["documents"], strict=True), 2):
         digest = doc_digest(line)
         if base64url.encode(digest) != doc_id:
             raise malformed(f"line {number} is not the document {doc_id}")
         place = place.then(digest)
+        places.append(place)
     if place.head != base64url.decode(stream["head"]):
         raise malformed("the heads do not follow from the documents")
+    return places
 
 
 def malformed(detail: str) -> ProblemError:

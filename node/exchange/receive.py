@@ -5,9 +5,8 @@ then the checkpoint is released, then the receipt leaves. The manifest again fin
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import Any, NamedTuple
 
 from node import base64url, bundle
@@ -56,7 +55,7 @@ class _Answer:
 class _Offered(NamedTuple):
     """A document of a bundle at its place in the stream."""
 
-    position: int
+    place: Place
     doc_id: str
     verdict: Verdict
 
@@ -117,11 +116,11 @@ class Receiver:
         names = manifest.body["documents"]
         offered = [Line(raw, doc_id in held) for raw, doc_id in zip(lines, names, strict=False)]
         verdicts = Verdicts(judge_of(self._own, manifest.iss, context), self._own.crew, offered)
-        bundle.check_against_manifest(manifest.body, lines, rest)
+        places = bundle.check_against_manifest(manifest.body, lines, rest)
         try:
             self._own.fault("receive.commit")
             answer = self._own.ledger.write(
-                lambda tx: self._record(tx, manifest, verdicts, context)
+                lambda tx: self._record(tx, manifest, places, verdicts, context)
             )
         except peer_log.ForkError as fork:
             raise self._fork(manifest, fork) from None
@@ -146,13 +145,22 @@ class Receiver:
         return authenticate(self._own, untrusted, MANIFEST)
 
     def _look(self, tx: Transaction, manifest: Document) -> tuple[Context, Mapping[str, int]]:
-        """The circumstances, and which documents of a bundle were accepted before."""
-        check_known(self._own, manifest.iss, tx)  # the peers may have been reloaded meanwhile
-        held = streams.received_indexes(tx, manifest.iss, manifest.body["documents"])
+        """The circumstances, and which documents of a bundle that comes again were accepted before."""
+        peer, body = manifest.iss, manifest.body
+        check_known(self._own, peer, tx)  # the peers may have been reloaded meanwhile
+        have = streams.received_place(tx, peer)
+        assert have is not None
+        again = body["stream"]["first"] <= have.position
+        held = streams.received_indexes(tx, peer, body["documents"]) if again else {}
         return self._own.context(tx), held
 
     def _record(
-        self, tx: Transaction, manifest: Document, verdicts: Verdicts, context: Context
+        self,
+        tx: Transaction,
+        manifest: Document,
+        places: Sequence[Place],
+        verdicts: Verdicts,
+        context: Context,
     ) -> _Answer:
         own, peer, body = self._own, manifest.iss, manifest.body
         now_s = seconds(context.now)
@@ -164,7 +172,7 @@ class Receiver:
         have = self._check_stream(tx, peer, body)
         results: list[dict[str, Any]] = []
         if body["stream"]["first"] <= have.position + 1:
-            results, have = self._take(tx, manifest, verdicts, context, have)
+            results, have = self._take(tx, manifest, places, verdicts, context, have)
         peer_log.keep(tx, own, peer, shown, now_s)
         known = max(body["stream"]["last"], _state(tx, peer).known)
         witnessed = _witnessed(tx, manifest)
@@ -241,7 +249,13 @@ class Receiver:
         return have
 
     def _take(
-        self, tx: Transaction, manifest: Document, verdicts: Verdicts, context: Context, have: Place
+        self,
+        tx: Transaction,
+        manifest: Document,
+        places: Sequence[Place],
+        verdicts: Verdicts,
+        context: Context,
+        have: Place,
     ) -> tuple[list[dict[str, Any]], Place]:
         """Record what is new of a bundle; a result for each document, and the last place held."""
         own, peer, body = self._own, manifest.iss, manifest.body
@@ -249,27 +263,23 @@ class Receiver:
         facts = own.facts(tx)
         with_facts = replace(context, facts=facts)
         known = streams.received_indexes(tx, peer, body["documents"])
-        held_before, places, results = have.position, [], []
+        results: list[dict[str, Any]] = []
         accepted: list[str] = []
 
         def otherwise(one: _Offered) -> dict[str, Any] | None:
             """The result of a document that is not to be logged: held, duplicate or refused."""
-            if one.position <= held_before:
+            if one.place.position <= have.position:
                 return self._held_result(tx, peer, one, known)
             if one.verdict.parsed and one.doc_id in known:
                 return receipt.duplicate(one.doc_id, known[one.doc_id])
             if findings := one.verdict.findings(with_facts):
                 raw = one.verdict.raw
-                quarantine.put(tx, peer, one.position, one.doc_id, raw, findings, now_s)
+                quarantine.put(tx, peer, one.place.position, one.doc_id, raw, findings, now_s)
                 return receipt.rejected(one.doc_id, findings)
             return None
 
-        offered = map(_Offered, count(body["stream"]["first"]), body["documents"], verdicts)
+        offered = map(_Offered, places, body["documents"], verdicts)
         for run in runs(offered, _Offered.names, _Offered.alone):
-            for one in run:
-                if one.position > held_before:
-                    have = have.then(base64url.decode(one.doc_id))
-                    places.append((have, one.doc_id))
             facts.look_up(
                 (one.verdict.number for one in run if one.verdict.number),
                 (one.verdict.answered for one in run if one.verdict.answered),
@@ -280,17 +290,22 @@ class Receiver:
             known |= {one.doc_id: index for index, one in enumerate(new, first)}
             accepted += [one.doc_id for one in new]
             results += [r or receipt.accepted(one.doc_id, known[one.doc_id]) for one, r in told]
-        streams.receive(tx, peer, places, now_s)
+        taken = [
+            (place, doc_id)
+            for place, doc_id in zip(places, body["documents"], strict=True)
+            if place.position > have.position
+        ]
+        streams.receive(tx, peer, taken, now_s)
         streams.release(tx, peer, accepted)  # where an earlier position had them refused
         if accepted and "proofs" not in body:
             at = body["documents"].index(secrets.choice(accepted))
             transport.want_spot_check(tx, peer, body["documents"][at], body["indexes"][at])
-        return results, have
+        return results, taken[-1][0] if taken else have
 
     def _held_result(
         self, tx: Transaction, peer: Authority, one: "_Offered", known: Mapping[str, int]
     ) -> dict[str, Any]:
-        kept = streams.quarantined_at(tx, peer, one.position)
+        kept = streams.quarantined_at(tx, peer, one.place.position)
         if kept is not None:
             return receipt.rejected(one.doc_id, kept.errors)
         return receipt.duplicate(one.doc_id, known[one.doc_id])
