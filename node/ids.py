@@ -5,6 +5,7 @@ meant for `re.Pattern.fullmatch`.
 """
 
 import re
+from functools import lru_cache
 from typing import NewType
 
 Participant = NewType("Participant", str)
@@ -27,6 +28,7 @@ DIGEST = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 """Canonical base64url of 32 bytes: a doc id, a kid, a head, a hash."""
 
 
+@lru_cache(maxsize=4096)
 def participant_of(authority: str) -> Participant | None:
     """The participant an authority belongs to, or None for an ``X-`` body."""
     return None if authority.startswith("X-") else Participant(authority[:2])

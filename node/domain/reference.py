@@ -107,6 +107,7 @@ class Reference:
         self.standing = lru_cache(maxsize=16384)(self._standing)
         self.profile = lru_cache(maxsize=4096)(self._profile)
         self.latest_expiry = lru_cache(maxsize=4096)(self._latest_expiry)
+        self.embargo = lru_cache(maxsize=4096)(self._embargo)
 
     def __reduce__(self) -> tuple[Callable[..., "Reference"], tuple[Texts, Texts]]:
         return reference, self._sources
@@ -128,7 +129,7 @@ class Reference:
         """Whether a country belongs to a participant for the purposes of the scheme."""
         return country == participant or (participant, country) in self._territories
 
-    def embargo(self, origin: str, day: date) -> Embargo | None:
+    def _embargo(self, origin: str, day: date) -> Embargo | None:
         """The embargo on goods mined in a country on a day, if there is one."""
         found = (one for one in self.embargoes if one.origin == origin and one.span.covers(day))
         return next(found, None)

@@ -30,12 +30,12 @@ def runs(
     taken: set[str] = set()
     last_alone = False
     for item in items:
-        named, by_itself = set(names(item)), alone(item)
+        named, by_itself = tuple(names(item)), alone(item)
         if run and (len(run) == MOST or by_itself or last_alone or not taken.isdisjoint(named)):
             yield run
             run, taken = [], set()
         last_alone = by_itself
         run.append(item)
-        taken |= named
+        taken.update(named)
     if run:
         yield run

@@ -60,7 +60,7 @@ class _Offered(NamedTuple):
     verdict: Verdict
 
     def names(self) -> tuple[str, ...]:
-        return (self.doc_id, *self.verdict.names())
+        return self.verdict.names() or (self.doc_id,)
 
     def alone(self) -> bool:
         return self.verdict.alone
