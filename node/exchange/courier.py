@@ -5,13 +5,8 @@ It pushes what waits; from a peer that cannot call, it first fetches what waits 
 
 import asyncio
 import contextlib
-import os
-import secrets
-import threading
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import dataclass
 from random import Random, SystemRandom
 from typing import Any
 
@@ -28,15 +23,13 @@ from node.exchange import backoff
 from node.exchange.acknowledge import InvalidReceiptError
 from node.exchange.client import PeerClient
 from node.exchange.fetch import Fetcher
+from node.exchange.lease import Lease, Leased
 from node.exchange.push import Pusher
 from node.exchange.refusal import PeerRefusedError
 from node.ids import Authority
-from node.ledger import deliveries, peers, streams, transport
+from node.ledger import deliveries, peers, streams
 from node.ledger.database import Transaction
-from node.ledger.deliveries import Delivery
-
-LEASE_S = 30
-"""Renewed while a delivery lasts. What a crashed `serve` held is taken over at the next start."""
+from node.ledger.deliveries import Delivery, Due
 
 RECHECK_S = 1.0
 """After a round that another process had; it may be over by then."""
@@ -92,25 +85,6 @@ class Round:
     busy: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Due:
-    """What a courier finds when it looks up.
-
-    Attributes:
-        failures: In a row.
-        pause_s: Until the next try may begin.
-        work: Whether there is anything to say or ask, beside a heartbeat.
-    """
-
-    failures: int = 0
-    pause_s: float = 0.0
-    work: bool = True
-
-
-class _Lease(Enum):
-    MINE, BUSY, PAUSED = "mine", "busy", "paused"
-
-
 class Courier:
     """Delivers to one peer; at most one bundle of a stream is in flight (a lease row).
 
@@ -141,37 +115,55 @@ class Courier:
         self._fetcher = Fetcher(own, peer, client) if pulls else None
         self._slots = slots or Slots()
         self._random = random or SystemRandom()
-        self._holder = f"{holder}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._lease = Lease(own, peer, holder)
         self._unmet = True  # the last failure came before the peer had answered anything
         self._asked_to_wait = False
         self._wake = asyncio.Event()
+        self._told: Due | None = None
         self._hurry = False
         self._may_hurry_at = 0.0
 
-    def wake(self, *, hurry: bool = False) -> None:
+    @property
+    def asks(self) -> bool:
+        """Whether there is something to ask the peer, even if nothing waits for it."""
+        return self._fetcher is not None or not self._pusher.greeted
+
+    def wake(self, due: Due | None = None, *, hurry: bool = False) -> None:
         """Look for work now.
 
         In a hurry (the peer has just been in contact) the wait is cut short, unless the peer itself
         has asked for it.
+
+        Args:
+            due: How it stands, where that is known.
+            hurry: Whether to be in a hurry.
         """
+        self._told = due
         self._hurry = self._hurry or hurry
         self._wake.set()
 
     async def run(self) -> None:
         """Deliver until cancelled; a failure is written down and tried again later."""
+        try:
+            await self._run()
+        finally:
+            self._lease.drop()
+
+    async def _run(self) -> None:
         beat_at = time.monotonic() + self._random.uniform(0, backoff.FIRST_HEARTBEAT_S)
         longest = backoff.FIRST_HEARTBEAT_S  # a pause from before the start is not sat out
         while True:
             self._wake.clear()
-            due = await self._due()
-            pause = min(due.pause_s, longest)
+            due, pause = await self._due()
+            pause = min(pause, longest)
             heartbeat = time.monotonic() >= beat_at
-            if pause <= 0 and not (due.work or heartbeat):
+            if pause <= 0 and not (due.work or self.asks or heartbeat):
                 pause = self._idle_s(beat_at)
             elif pause <= 0:
                 longest = backoff.CAP_S
                 async with self._slots.of(due.failures):
-                    done = await self.round(heartbeat=heartbeat)
+                    done = await self.round(heartbeat=heartbeat, linger=not due.paused)
+                self._told = None  # whatever was told meanwhile is done
                 if done.error is None and (heartbeat or done.bundles):
                     beat_at = time.monotonic() + backoff.heartbeat_s(self._random)
                 pause = RECHECK_S if done.busy else self._idle_s(beat_at)
@@ -187,8 +179,10 @@ class Courier:
             return until_beat
         return min(until_beat, backoff.spread(PULL_POLL_S, self._random))
 
-    async def round(self, *, heartbeat: bool) -> Round:
+    async def round(self, *, heartbeat: bool, linger: bool = False) -> Round:
         """Deliver everything that waits; with `heartbeat` at least an empty bundle.
+
+        With `linger` the lease is kept for a moment.
 
         Never raises for what a peer does or the machine lacks; the error is in the result and, as
         far as that can be written, in the database.
@@ -196,9 +190,9 @@ class Courier:
         delivered = bundles = fetched = 0
         not_fetched: PeerRefusedError | None = None
         try:
-            async with self._leased() as lease:
-                if lease is not _Lease.MINE:
-                    return Round(busy=lease is _Lease.BUSY)
+            async with self._lease.held(linger=linger) as leased:
+                if leased is not Leased.MINE:
+                    return Round(busy=leased is Leased.BUSY)
                 if self._fetcher is not None:
                     try:
                         fetched = await self._fetch(self._fetcher, heartbeat=heartbeat)
@@ -208,10 +202,10 @@ class Courier:
                     await self._greet()
                 more = True
                 while more and (
-                    outgoing := await self._pusher.deliver(heartbeat=heartbeat and not bundles)
+                    sent := await self._pusher.deliver(heartbeat=heartbeat and not bundles)
                 ):
-                    delivered, bundles = delivered + outgoing.count, bundles + 1
-                    more = (await self._look()).work
+                    outgoing, due = sent
+                    delivered, bundles, more = delivered + outgoing.count, bundles + 1, due.work
                 if more:
                     await self._pusher.spot_checks()
             if not_fetched is not None:
@@ -245,35 +239,25 @@ class Courier:
     def _well(self, tx: Transaction) -> None:
         peers.update(tx, self._peer, attempts=0, next_try=0, last_error=None, last_step=None)
 
-    async def _due(self) -> _Due:
-        """As `_look`; in a hurry nothing, or not much, is waited for."""
-        found = await self._look()
+    async def _due(self) -> tuple[Due, float]:
+        """How it stands, and the seconds to wait; in a hurry none, or not many."""
+        due, self._told = self._told, None
+        if due is None:
+            due = await asyncio.to_thread(
+                self._own.ledger.read, lambda tx: deliveries.due(tx, self._peer)
+            )
+        if due.paused:
+            self._lease.drop()
+        # Never beyond the cap: a clock that was wrong may have written any moment.
+        pause = min(float(due.next_try - self._own.now_s()), backoff.CAP_S)
         if not self._hurry or self._asked_to_wait:
             self._hurry = False
-            return found
+            return due, pause
         now = time.monotonic()
         if now >= self._may_hurry_at:
             self._hurry, self._may_hurry_at = False, now + HURRY_S
-            return replace(found, pause_s=0.0)
-        return replace(found, pause_s=min(found.pause_s, self._may_hurry_at - now))
-
-    async def _look(self) -> _Due:
-        def look(tx: Transaction) -> _Due:
-            state, last = peers.state(tx, self._peer), streams.sent_place(tx, self._peer)
-            if state is None or last is None:
-                return _Due()
-            # Never beyond the cap: a clock that was wrong may have written any moment.
-            pause_s = min(float(state.next_try - self._own.now_s()), backoff.CAP_S)
-            work = (
-                last.position > state.acknowledged
-                or state.in_flight is not None
-                or state.attempts > 0
-                or transport.wanted_spot_check(tx, self._peer) is not None
-            )
-            asks = self._fetcher is not None or not self._pusher.greeted
-            return _Due(state.attempts, pause_s, work or asks)
-
-        return await asyncio.to_thread(self._own.ledger.read, look)
+            return due, 0.0
+        return due, min(pause, self._may_hurry_at - now)
 
     async def _failed(self, error: Exception) -> float:
         """Write a failure down; returns the seconds until the next try."""
@@ -316,44 +300,6 @@ class Courier:
             return UNRECORDED_S
         log.warning("not delivered", peer=self._peer, error=text, next_try_s=round(pause, 1))
         return pause
-
-    @contextlib.asynccontextmanager
-    async def _leased(self) -> AsyncIterator[_Lease]:
-        """The one delivery to this peer, renewed for as long as it takes, if it is to be had."""
-        renewal: asyncio.Task[None] | None = None
-        # A thread goes on when who waits for it is cancelled: it may come to take it afterwards.
-        given_up = threading.Event()
-        try:
-            lease = await self._take_lease(given_up)
-            if lease is _Lease.MINE:
-                renewal = asyncio.create_task(self._renew(given_up))
-            yield lease
-        finally:
-            given_up.set()
-            if renewal is not None:
-                renewal.cancel()
-            # Not waited for: a cancellation that comes just now would keep it from being dropped.
-            self._own.ledger.write_soon(lambda tx: peers.drop_lease(tx, self._peer, self._holder))
-
-    async def _renew(self, given_up: threading.Event) -> None:
-        while True:
-            await asyncio.sleep(LEASE_S / 3)
-            with contextlib.suppress(LedgerUnavailableError):
-                await self._take_lease(given_up)
-
-    async def _take_lease(self, given_up: threading.Event) -> _Lease:
-        now_s = self._own.now_s()
-
-        def take(tx: Transaction) -> _Lease:
-            if given_up.is_set():
-                return _Lease.BUSY
-            if not peers.take_lease(tx, self._peer, self._holder, now_s, now_s + LEASE_S):
-                return _Lease.BUSY
-            state = peers.state(tx, self._peer)
-            paused = state is not None and state.paused_at is not None
-            return _Lease.PAUSED if paused else _Lease.MINE
-
-        return await asyncio.to_thread(self._own.ledger.write, take, durable=False)
 
 
 def _step(error: Exception) -> str:

@@ -3,13 +3,21 @@
 import asyncio
 
 import aiohttp
+import structlog
 
 from node.authority import OwnAuthority
 from node.config import PULL
+from node.errors import LedgerUnavailableError
 from node.exchange.client import PeerClient
 from node.exchange.courier import Courier, Slots
 from node.exchange.quarantine import judge_again
 from node.ids import Authority
+from node.ledger import deliveries
+
+NOBODY = Authority("")
+"""Whose task is the look for all."""
+
+log = structlog.get_logger()
 
 
 class Dispatch:
@@ -28,6 +36,7 @@ class Dispatch:
         self._slots = Slots()
         self._couriers: dict[Authority, Courier] = {}
         self._tasks: dict[Authority, asyncio.Task[None]] = {}
+        self._written = asyncio.Event()
 
     async def start(self) -> None:
         """Start, or start anew after a reload, with what the peer book says now."""
@@ -36,6 +45,7 @@ class Dispatch:
         for peer in self.called():
             courier = self._couriers[peer] = self.courier(peer)
             self._tasks[peer] = asyncio.create_task(courier.run(), name=f"courier {peer}")
+        self._tasks[NOBODY] = asyncio.create_task(self._look(), name="dispatch")
 
     async def stop(self) -> None:
         """Stop every courier; what was in flight is in the database."""
@@ -70,10 +80,23 @@ class Dispatch:
 
     def wake(self) -> None:
         """Something was written: look for work."""
-        for courier in self._couriers.values():
-            courier.wake()
+        self._written.set()
 
     def wake_peer(self, peer: Authority) -> None:
         """A peer has just been in contact, so it can be reached: try it now."""
         if peer in self._couriers:
             self._couriers[peer].wake(hurry=True)
+
+    async def _look(self) -> None:
+        """Once for all couriers: most have nothing to do with what was written."""
+        while True:
+            await self._written.wait()
+            self._written.clear()
+            try:
+                due = await asyncio.to_thread(self._own.ledger.read, deliveries.all_due)
+            except LedgerUnavailableError as error:
+                log.error("ledger unavailable", error=str(error))
+                continue  # couriers look by themselves now and then
+            for peer, courier in self._couriers.items():
+                if peer in due or courier.asks:
+                    courier.wake(due.get(peer))

@@ -16,6 +16,8 @@ from node.exchange.peer_log import Gap, read_proof
 from node.exchange.refusal import PeerRefusedError, is_transient, refusal
 from node.exchange.send import Outgoing, Sender
 from node.ids import Authority
+from node.ledger import deliveries
+from node.ledger.deliveries import Due
 
 MAX_SPOT_CHECKS = 20
 
@@ -67,8 +69,11 @@ class Pusher:
             self.greeted = True
         return position
 
-    async def deliver(self, *, heartbeat: bool) -> Outgoing | None:
-        """Deliver the next bundle; None if there is nothing to send.
+    async def deliver(self, *, heartbeat: bool) -> tuple[Outgoing, Due] | None:
+        """Deliver the next bundle.
+
+        Returns:
+            The bundle, and how it stands afterwards; None if there is nothing to send.
 
         Raises:
             PeerUnreachableError, PeerRefusedError: It was not delivered.
@@ -91,7 +96,7 @@ class Pusher:
             if again is None:
                 return None
             outgoing, answer = again, await self._post(again)
-        await self._answered(outgoing, answer, time.monotonic() - started)
+        due = await self._answered(outgoing, answer, time.monotonic() - started)
         log.info(
             "delivered",
             peer=self._peer,
@@ -99,7 +104,7 @@ class Pusher:
             documents=outgoing.count,
             seconds=round(time.monotonic() - started, 3),
         )
-        return outgoing
+        return outgoing, due
 
     async def tell_what_is_held(self) -> None:
         """Deliver a manifest made now: from what it says is held here the peer's next proof starts.
@@ -137,17 +142,22 @@ class Pusher:
             await asyncio.to_thread(self._sender.halve, self._peer, outgoing.count)
             raise
 
-    async def _answered(self, outgoing: Outgoing, answer: Answer, took_s: float) -> None:
+    async def _answered(self, outgoing: Outgoing, answer: Answer, took_s: float) -> Due:
         if answer.status != 200:
             await self._refused(outgoing, answer)
-        accept, manifest = self._acknowledger.accept, outgoing.manifest
-        trip = Trip(took_s, self._client.clock_s)
-        gap = await asyncio.to_thread(accept, self._peer, manifest, answer.body, None, trip)
+        peer, trip = self._peer, Trip(took_s, self._client.clock_s)
+
+        def accept(bridge: list[bytes] | None) -> tuple[Gap | None, Due]:
+            gap = self._acknowledger.accept(peer, outgoing.manifest, answer.body, bridge, trip)
+            return gap, self._own.ledger.read(lambda tx: deliveries.due(tx, peer))
+
+        gap, due = await asyncio.to_thread(accept, None)
         if gap is not None:
             bridge = await self._ask_consistency(gap)
-            left = await asyncio.to_thread(accept, self._peer, manifest, answer.body, bridge, trip)
+            left, due = await asyncio.to_thread(accept, bridge)
             if left is not None:
                 raise InvalidReceiptError(f"no proof from size {left.old} to {left.new} verifies")
+        return due
 
     async def _refused(self, outgoing: Outgoing, answer: Answer) -> None:
         error, statement = refusal(answer), answer.json().get("statement")

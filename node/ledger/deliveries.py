@@ -1,11 +1,55 @@
-"""What became of each attempt to deliver to a peer: receipts, and failures in words."""
+"""What is to be delivered, and what became of each attempt: receipts, and failures in words."""
 
 from dataclasses import dataclass
 
+from node.ledger import peers, streams, transport
 from node.ledger.database import Transaction
 
 KEPT = 1000
 """Of each peer; older ones say nothing that the receipts do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """How it stands with the delivery to a peer.
+
+    Attributes:
+        failures: In a row.
+        next_try: Not before this second.
+        work: Whether there is anything to say or ask, beside a heartbeat.
+        paused: Whether an operator has paused it.
+    """
+
+    failures: int = 0
+    next_try: int = 0
+    work: bool = True
+    paused: bool = False
+
+
+def due(tx: Transaction, peer: str) -> Due:
+    """How it stands with one peer."""
+    state, last = peers.state(tx, peer), streams.sent_place(tx, peer)
+    if state is None or last is None:
+        return Due()
+    work = (
+        last.position > state.acknowledged
+        or state.in_flight is not None
+        or state.attempts > 0
+        or transport.wanted_spot_check(tx, peer) is not None
+    )
+    return Due(state.attempts, state.next_try, work, state.paused_at is not None)
+
+
+def all_due(tx: Transaction) -> dict[str, Due]:
+    """How it stands with those peers that there is work for."""
+    last = "SELECT position FROM {} WHERE peer = p.authority ORDER BY position DESC LIMIT 1"
+    rows = tx.execute(
+        "SELECT p.authority FROM peers p WHERE p.in_flight IS NOT NULL OR p.attempts > 0 "
+        f"OR p.acknowledged < ({last.format('stream_out')}) "
+        f"OR p.acknowledged < ({last.format('places_taken')}) "
+        "OR EXISTS (SELECT 1 FROM spot_checks c WHERE c.peer = p.authority)"
+    )
+    return {peer: due(tx, peer) for (peer,) in rows.fetchall()}
 
 
 @dataclass(frozen=True, slots=True)
