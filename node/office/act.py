@@ -103,14 +103,27 @@ def perform_within(
     names: Sequence[str] = (),
 ) -> list[Done]:
     """`perform`, as a part of a transaction that does more."""
+    return perform_on(tx, own, verb, kind, certificates_of(tx, numbers), officer, make, names)
+
+
+def perform_on(
+    tx: Transaction,
+    own: OwnAuthority,
+    verb: str,
+    kind: Kind,
+    held: Iterable[HeldCertificate],
+    officer: Officer,
+    make: Make,
+    names: Sequence[str] = (),
+) -> list[Done]:
+    """As `perform_within`, for certificates as they stand in this transaction, each once."""
     own.checkpoints.guard(tx)
     now = own.clock.now()
     facts = own.facts(tx)
     context = circumstances(own, tx, now, facts)
     put = own.log if kind is RECORD else own.publish
     drafted = (
-        _draft(own, kind, index, held, officer, make, names, now)
-        for index, held in enumerate(certificates_of(tx, numbers))
+        _draft(own, kind, index, one, officer, make, names, now) for index, one in enumerate(held)
     )
     done: list[Done] = []
     for run in runs(drafted, _Drafted.touches):

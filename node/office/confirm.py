@@ -1,6 +1,6 @@
 """Confirm the arrival of goods to the exporting authority (KPCS section III (b))."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from node.authority import OwnAuthority
@@ -10,7 +10,7 @@ from node.domain.kinds import CONFIRMATION, RECORD
 from node.domain.states import IMPORTER
 from node.errors import NotFoundError, RefusedError
 from node.ledger.database import Transaction
-from node.office.act import Circumstances, Done, certificates_of, perform_within
+from node.office.act import Circumstances, Done, certificates_of, perform_on, perform_within
 from node.office.goods import making
 from node.office.officer import Officer
 from node.schema.validation import check
@@ -51,13 +51,19 @@ def confirm(
         raise RefusedError(findings)
 
     def write(tx: Transaction) -> list[Done]:
-        told = {}
-        for held in certificates_of(tx, numbers):
-            seen = told[held.number] = _found(held) | found
-            if _tolerated(own, held, seen):
+        told: dict[str, Mapping[str, Any]] = {}
+
+        def arrived() -> Iterator[HeldCertificate]:
+            for held in certificates_of(tx, numbers):
+                seen = _found(held) | found
+                told[held.number] = seen
+                if not _tolerated(own, held, seen):
+                    yield held
+                    continue
                 measured = {m: seen.pop(m) for m in AMOUNTS if m in seen}
                 inspect = making("inspection", _within_tolerance(own, measured))
                 perform_within(tx, own, "inspection", RECORD, [held.number], officer, inspect)
+                yield from certificates_of(tx, [held.number])
 
         def make(case: Circumstances) -> dict[str, Any]:
             held, seen = case.held, told[case.held.number]
@@ -73,8 +79,8 @@ def confirm(
                 "confirmed_by": case.by,
             }
 
-        return perform_within(
-            tx, own, "confirm", CONFIRMATION, numbers, officer, make, ("amendment",)
+        return perform_on(
+            tx, own, "confirm", CONFIRMATION, arrived(), officer, make, ("amendment",)
         )
 
     own.fault("confirm.commit")

@@ -163,8 +163,8 @@ async def _watch(
     stop: asyncio.Event,
     tls: ssl.SSLContext | None,
 ) -> None:
-    version, attended, files, judged_at = 0, -1, _stamps(own.config), time.monotonic()
-    judged_by = (await asyncio.to_thread(own.ledger.read, _counted))[1:]
+    version, attended, judged_at = 0, -1, time.monotonic()
+    _, (_, *judged_by), files = await asyncio.to_thread(_seen, own)
     while not stop.is_set():
         with suppress(TimeoutError):
             async with asyncio.timeout(WATCH_S):
@@ -172,12 +172,11 @@ async def _watch(
         if (error := dispatch.failed()) is not None:
             raise error
         try:
-            seen = await asyncio.to_thread(own.ledger.version)
+            seen, (size, *said), found = await asyncio.to_thread(_seen, own)
             if seen != version:
                 version = seen
                 dispatch.wake()
             # Counted, as the version tells of other processes only: most comes in through this one.
-            size, *said = await asyncio.to_thread(own.ledger.read, _counted)
             if size != attended:
                 attended = size
                 await _attend(own)
@@ -185,7 +184,7 @@ async def _watch(
             if said != judged_by:
                 judged_by, judged_at = said, -REJUDGE_S
             # Looked at before they are read: what changes meanwhile is taken over the next time.
-            if (found := _stamps(own.config)) != files:
+            if found != files:
                 files = found
                 await _reload(own, read_config, dispatch, tls)
             if time.monotonic() - judged_at > REJUDGE_S:
@@ -193,6 +192,14 @@ async def _watch(
                 await asyncio.to_thread(dispatch.judge_quarantine)
         except LedgerUnavailableError as error:
             log.error("ledger unavailable", error=str(error))
+
+
+_Stamps = dict[Path, tuple[int, int] | None]
+
+
+def _seen(own: OwnAuthority) -> tuple[int, list[int], _Stamps]:
+    """The ledger's version, what is counted in it, and how the files of the peers look."""
+    return own.ledger.version(), own.ledger.read(_counted), _stamps(own.config)
 
 
 def _counted(tx: Transaction) -> list[int]:
@@ -236,9 +243,9 @@ def _tell_peers(own: OwnAuthority) -> None:
         log.error("peer stopped", peer=peer, reason=reason)
 
 
-def _stamps(config: Config) -> dict[Path, tuple[int, int] | None]:
+def _stamps(config: Config) -> _Stamps:
     """Size and time of change of the files that say who the peers are."""
-    stamps: dict[Path, tuple[int, int] | None] = {}
+    stamps: _Stamps = {}
     key_sets = (peer.jwks for peer in config.peers)
     tables = (config.home / REFERENCE_FOLDER / name for name in REFERENCE_FILES)
     for path in (
