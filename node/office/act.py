@@ -7,6 +7,7 @@ transaction, or nothing at all.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache, partial
 from itertools import islice, takewhile
 from typing import Any
 
@@ -122,8 +123,11 @@ def perform_on(
     facts = own.facts(tx)
     context = circumstances(own, tx, now, facts)
     put = own.log if kind is RECORD else own.publish
+    day = day_of(own, now)
+    signs = cache(partial(officer.signs, own, day))  # asked with the first document, once
     drafted = (
-        _draft(own, kind, index, one, officer, make, names, now) for index, one in enumerate(held)
+        _draft(own, kind, index, make, names, seconds(now), Circumstances(one, day, signs()))
+        for index, one in enumerate(held)
     )
     done: list[Done] = []
     for run in runs(drafted, _Drafted.touches):
@@ -192,20 +196,18 @@ def _draft(
     own: OwnAuthority,
     kind: Kind,
     index: int,
-    held: HeldCertificate,
-    officer: Officer,
     make: Make,
     names: Sequence[str],
-    now: datetime,
+    iat: int,
+    case: Circumstances,
 ) -> _Drafted:
-    day = day_of(own, now)
-    body = {"number": held.number, **make(Circumstances(held, day, officer.signs(own, day)))}
+    held = case.held
+    body = {"number": held.number, **make(case)}
     to = own.name if kind is RECORD else held.peer
-    named = [held.last[name][0] for name in names if name in held.last]
-    re = (held.doc_id, *named)
-    claims = own.claims([to], body, iat=seconds(now), re=re)
+    re = (held.doc_id, *(held.last[name][0] for name in names if name in held.last))
+    claims = own.claims([to], body, iat=iat, re=re)
     return _Drafted(
-        index, held.number, held, claims, Draft(kind.name, own.name, (to,), claims["iat"], body, re)
+        index, held.number, held, claims, Draft(kind.name, own.name, (to,), iat, body, re)
     )
 
 
