@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -185,6 +186,17 @@ def payload_of_example() -> dict[str, Any]:
 
 
 class TestFailure:
+    def test_manifests_that_expired_unanswered_are_forgotten(
+        self, ru: OwnAuthority, clock: SetClock
+    ) -> None:
+        issue(ru, shipments(count=1), Officer())
+        for _ in range(5):  # the peer is away
+            assert Sender(ru).next_bundle(BE, heartbeat=True)
+            clock.moment += timedelta(days=1, seconds=200)
+
+        (kept,) = ru.ledger.read(lambda tx: tx.execute("SELECT count(*) FROM sent").fetchone())
+        assert kept <= 2
+
     async def test_a_peer_that_is_away_is_tried_again_later_with_the_same_bytes(
         self, ru: OwnAuthority, be: OwnAuthority, clock: SetClock
     ) -> None:

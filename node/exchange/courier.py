@@ -119,7 +119,6 @@ class Courier:
         self._unmet = True  # the last failure came before the peer had answered anything
         self._asked_to_wait = False
         self._wake = asyncio.Event()
-        self._told: Due | None = None
         self._hurry = False
         self._may_hurry_at = 0.0
 
@@ -128,17 +127,12 @@ class Courier:
         """Whether there is something to ask the peer, even if nothing waits for it."""
         return self._fetcher is not None or not self._pusher.greeted
 
-    def wake(self, due: Due | None = None, *, hurry: bool = False) -> None:
+    def wake(self, *, hurry: bool = False) -> None:
         """Look for work now.
 
         In a hurry (the peer has just been in contact) the wait is cut short, unless the peer itself
         has asked for it.
-
-        Args:
-            due: How it stands, where that is known.
-            hurry: Whether to be in a hurry.
         """
-        self._told = due
         self._hurry = self._hurry or hurry
         self._wake.set()
 
@@ -154,16 +148,21 @@ class Courier:
         longest = backoff.FIRST_HEARTBEAT_S  # a pause from before the start is not sat out
         while True:
             self._wake.clear()
-            due, pause = await self._due()
+            try:
+                due, pause = await self._due()
+            except LedgerUnavailableError as unavailable:
+                log.error("ledger unavailable", peer=self._peer, error=str(unavailable))
+                due, pause = Due(), UNRECORDED_S
             pause = min(pause, longest)
             heartbeat = time.monotonic() >= beat_at
-            if pause <= 0 and not (due.work or self.asks or heartbeat):
+            if due.paused:
+                pause = IDLE_POLL_S
+            elif pause <= 0 and not (due.work or self.asks or heartbeat):
                 pause = self._idle_s(beat_at)
             elif pause <= 0:
                 longest = backoff.CAP_S
                 async with self._slots.of(due.failures):
-                    done = await self.round(heartbeat=heartbeat, linger=not due.paused)
-                self._told = None  # whatever was told meanwhile is done
+                    done = await self.round(heartbeat=heartbeat, keep=True)
                 if done.error is None and (heartbeat or done.bundles):
                     beat_at = time.monotonic() + backoff.heartbeat_s(self._random)
                 pause = RECHECK_S if done.busy else self._idle_s(beat_at)
@@ -179,10 +178,10 @@ class Courier:
             return until_beat
         return min(until_beat, backoff.spread(PULL_POLL_S, self._random))
 
-    async def round(self, *, heartbeat: bool, linger: bool = False) -> Round:
+    async def round(self, *, heartbeat: bool, keep: bool = False) -> Round:
         """Deliver everything that waits; with `heartbeat` at least an empty bundle.
 
-        With `linger` the lease is kept for a moment.
+        With `keep` the lease is kept for a moment.
 
         Never raises for what a peer does or the machine lacks; the error is in the result and, as
         far as that can be written, in the database.
@@ -190,7 +189,7 @@ class Courier:
         delivered = bundles = fetched = 0
         not_fetched: PeerRefusedError | None = None
         try:
-            async with self._lease.held(linger=linger) as leased:
+            async with self._lease.held(keep=keep) as leased:
                 if leased is not Leased.MINE:
                     return Round(busy=leased is Leased.BUSY)
                 if self._fetcher is not None:
@@ -205,7 +204,8 @@ class Courier:
                     sent := await self._pusher.deliver(heartbeat=heartbeat and not bundles)
                 ):
                     outgoing, due = sent
-                    delivered, bundles, more = delivered + outgoing.count, bundles + 1, due.work
+                    delivered, bundles = delivered + outgoing.count, bundles + 1
+                    more = due.work and not due.paused
                 if more:
                     await self._pusher.spot_checks()
             if not_fetched is not None:
@@ -241,11 +241,9 @@ class Courier:
 
     async def _due(self) -> tuple[Due, float]:
         """How it stands, and the seconds to wait; in a hurry none, or not many."""
-        due, self._told = self._told, None
-        if due is None:
-            due = await asyncio.to_thread(
-                self._own.ledger.read, lambda tx: deliveries.due(tx, self._peer)
-            )
+        due = await asyncio.to_thread(
+            self._own.ledger.read, lambda tx: deliveries.due(tx, self._peer)
+        )
         if due.paused:
             self._lease.drop()
         # Never beyond the cap: a clock that was wrong may have written any moment.

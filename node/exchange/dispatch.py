@@ -14,8 +14,8 @@ from node.exchange.quarantine import judge_again
 from node.ids import Authority
 from node.ledger import deliveries
 
-NOBODY = Authority("")
-"""Whose task is the look for all."""
+LOOK_AGAIN_S = 1.0
+"""After a look that failed."""
 
 log = structlog.get_logger()
 
@@ -35,25 +35,24 @@ class Dispatch:
         self._holder = holder
         self._slots = Slots()
         self._couriers: dict[Authority, Courier] = {}
-        self._tasks: dict[Authority, asyncio.Task[None]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
         self._written = asyncio.Event()
 
     async def start(self) -> None:
         """Start, or start anew after a reload, with what the peer book says now."""
-        await self.stop()
         await asyncio.to_thread(self.judge_quarantine)
+        await self.stop()
         for peer in self.called():
             courier = self._couriers[peer] = self.courier(peer)
-            self._tasks[peer] = asyncio.create_task(courier.run(), name=f"courier {peer}")
-        self._tasks[NOBODY] = asyncio.create_task(self._look(), name="dispatch")
+            self._tasks.append(asyncio.create_task(courier.run(), name=f"courier {peer}"))
+        self._tasks.append(asyncio.create_task(self._look(), name="dispatch"))
 
     async def stop(self) -> None:
         """Stop every courier; what was in flight is in the database."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._couriers, self._tasks = {}, {}
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._couriers, self._tasks = {}, []
 
     def courier(self, peer: Authority) -> Courier:
         """A courier of a peer in the book."""
@@ -69,7 +68,7 @@ class Dispatch:
 
     def failed(self) -> BaseException | None:
         """What ended a courier, if one has ended; couriers never should."""
-        for task in self._tasks.values():
+        for task in self._tasks:
             if task.done() and not task.cancelled() and (error := task.exception()):
                 return error
         return None
@@ -93,10 +92,12 @@ class Dispatch:
             await self._written.wait()
             self._written.clear()
             try:
-                due = await asyncio.to_thread(self._own.ledger.read, deliveries.all_due)
+                work = await asyncio.to_thread(self._own.ledger.read, deliveries.with_work)
             except LedgerUnavailableError as error:
                 log.error("ledger unavailable", error=str(error))
-                continue  # couriers look by themselves now and then
+                await asyncio.sleep(LOOK_AGAIN_S)
+                self._written.set()
+                continue
             for peer, courier in self._couriers.items():
-                if peer in due or courier.asks:
-                    courier.wake(due.get(peer))
+                if peer in work or courier.asks:
+                    courier.wake()

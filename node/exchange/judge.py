@@ -28,8 +28,8 @@ class Verdict(NamedTuple):
 
     Attributes:
         parsed: Whether the line is a JWS at all; only then can it be a duplicate.
-        document: The document, or None where a step up to the schema failed; of a certificate, with
-            those members that are still asked for (`node.domain.certificate.kept`).
+        document: The document, or None where a step up to the schema failed. Of a certificate of a
+            bundle it has those members that are still asked for (`node.domain.certificate.kept`).
         content: What the rules without a ledger said.
     """
 
@@ -121,8 +121,8 @@ class Judge:
         """
         parsed = [self._parse(line) for line in lines]
         signed = [_go_on(one, self._verify) for one in parsed]
-        formed = [_go_on(one, _form) for one in signed]
-        return [one if isinstance(one, Verdict) else self._by_rules(one) for one in formed]
+        in_form = [_go_on(one, _form) for one in signed]
+        return [one if isinstance(one, Verdict) else self._by_rules(one) for one in in_form]
 
     def _parse(self, line: Line) -> UnverifiedJws | Verdict:
         try:

@@ -7,8 +7,9 @@ from typing import Any
 from node.authority import OwnAuthority
 from node.errors import ConfigError
 from node.exchange.client import new_session
-from node.exchange.courier import Round
+from node.exchange.courier import Courier, Round
 from node.exchange.dispatch import Dispatch
+from node.exchange.lease import KEPT_S
 from node.ids import Authority
 
 HOLDER = "sync"
@@ -79,7 +80,13 @@ async def _rounds(own: OwnAuthority, peer: str | None) -> dict[Authority, Round]
     async with new_session() as session:
         dispatch = Dispatch(own, session, HOLDER)
         names = [name for name in dispatch.called() if peer in (None, name)]
-        done = await asyncio.gather(
-            *(dispatch.courier(name).round(heartbeat=True) for name in names)
-        )
+        done = await asyncio.gather(*(_round(dispatch.courier(name)) for name in names))
     return dict(zip(names, done, strict=True))
+
+
+async def _round(courier: Courier) -> Round:
+    done = await courier.round(heartbeat=True)
+    if done.busy:  # the running node may only have kept its lease
+        await asyncio.sleep(2 * KEPT_S)
+        done = await courier.round(heartbeat=True)
+    return done

@@ -227,7 +227,9 @@ class Sender:
             signed.doc_id, peer, signed.raw, wanted.after + 1, last, now_s + life_s, wanted.carried
         )
         transport.keep_manifest(tx, sent, now_s)
-        if not waiting:  # not with each bundle: all that were ever answered are looked at
+        # Not with each bundle, as all that were ever answered are looked at: one that takes the
+        # place of another leaves that unanswered.
+        if state.in_flight or not waiting:
             transport.forget_unanswered(tx, peer, now_s - CLOCK_GRACE_S)
         shown = entries.size(tx) if wanted.carried else state.shown_size
         peers.update(tx, peer, in_flight=signed.doc_id, shown_size=shown)
@@ -237,6 +239,8 @@ class Sender:
 
     def _again(self, tx: Transaction, sent: Sent) -> tuple[Outgoing, str]:
         """The same bytes as before."""
+        # Written again: a commit makes durable only what was written, and it may not have been yet.
+        peers.update(tx, sent.peer, in_flight=sent.manifest)
         count = sent.last - sent.first + 1
         documents = streams.waiting(tx, sent.peer, sent.first - 1, count)
         raw = bundle.assemble(sent.jws, [item.jws for item in documents])

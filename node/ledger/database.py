@@ -39,7 +39,7 @@ CHECKPOINT_PAGES = 4000
 """So many new pages in the WAL are copied into the database beside the work: that waits for the
 disk. Where it cannot keep up, the writer does it after four times as many."""
 
-LOOKS_AFTER = 500
+LOOKS_AFTER = 100
 """So many rows changed, it is asked how many pages there are."""
 
 _PRAGMAS = (
@@ -212,7 +212,7 @@ class Ledger:
         return connection
 
     def _write_waiting(self) -> None:
-        """In one's turn: run what waits, each in a savepoint of its own, and commit it all at once.
+        """In one's turn: run what waits, and commit it all at once; one that fails undoes no other.
 
         Then the turn goes to the first of those who came meanwhile.
         """

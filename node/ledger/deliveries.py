@@ -40,8 +40,8 @@ def due(tx: Transaction, peer: str) -> Due:
     return Due(state.attempts, state.next_try, work, state.paused_at is not None)
 
 
-def all_due(tx: Transaction) -> dict[str, Due]:
-    """How it stands with those peers that there is work for."""
+def with_work(tx: Transaction) -> set[str]:
+    """The peers that `due` says there is work for, and those whose present delivery failed."""
     last = "SELECT position FROM {} WHERE peer = p.authority ORDER BY position DESC LIMIT 1"
     rows = tx.execute(
         "SELECT p.authority FROM peers p WHERE p.in_flight IS NOT NULL OR p.attempts > 0 "
@@ -49,7 +49,7 @@ def all_due(tx: Transaction) -> dict[str, Due]:
         f"OR p.acknowledged < ({last.format('places_taken')}) "
         "OR EXISTS (SELECT 1 FROM spot_checks c WHERE c.peer = p.authority)"
     )
-    return {peer: due(tx, peer) for (peer,) in rows.fetchall()}
+    return {row["authority"] for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

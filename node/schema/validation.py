@@ -35,7 +35,7 @@ def check_document(signed: SignedDocument, kind: str, version: int = 1) -> Docum
 
 
 def formed(signed: SignedDocument, kind: str) -> Document:
-    """A document whose form was checked before, by a worker."""
+    """A document whose form was checked already, here or by a worker."""
     claims = signed.claims
     return Document(
         signed=signed,
