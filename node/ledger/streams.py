@@ -154,7 +154,9 @@ def settle(
                 result["doc"],
                 result["outcome"],
                 result.get("index"),
-                json.dumps(result.get("errors", []), ensure_ascii=False),
+                json.dumps(errors, ensure_ascii=False)
+                if (errors := result.get("errors"))
+                else "[]",
                 receipt,
                 at_s,
             )
