@@ -27,7 +27,7 @@ from node.domain.states import (
 from node.errors import NotFoundError, RefusedError
 from node.jose.strict import parse
 from node.jose.verify import verify
-from node.ledger import certificates, entries
+from node.ledger import certificates, entries, timeline
 from node.ledger.rebuild import rebuild
 from node.office import dispute as disputes
 from node.office import returning
@@ -72,7 +72,7 @@ def story(own: OwnAuthority, number: str = NUMBER) -> list[str]:
     def query(tx: Any) -> list[str]:
         held = certificates.by_number(tx, number)
         assert held is not None
-        return [event.what for event in certificates.timeline(tx, held)]
+        return [event.what for event in timeline.timeline(tx, held)]
 
     return own.ledger.read(query)
 
@@ -81,8 +81,8 @@ def open_items(own: OwnAuthority, number: str = NUMBER) -> list[str]:
     def query(tx: Any) -> list[str]:
         held = certificates.by_number(tx, number)
         assert held is not None
-        items = certificates.open_items(tx, held)
-        assert bool(items) == (held.doc_id in certificates.with_open_items(tx))
+        items = timeline.open_items(tx, held)
+        assert bool(items) == (held.doc_id in timeline.with_open_items(tx))
         return [item.code for item in items]
 
     return own.ledger.read(query)

@@ -52,6 +52,14 @@ class _Answer:
     checkpoint: str
 
 
+class _Incoming(NamedTuple):
+    """A bundle that agrees with its manifest: the place and the verdict of each of its documents."""
+
+    manifest: Document
+    places: Sequence[Place]
+    verdicts: Verdicts
+
+
 class _Offered(NamedTuple):
     """A document of a bundle at its place in the stream."""
 
@@ -120,7 +128,7 @@ class Receiver:
         try:
             self._own.fault("receive.commit")
             answer = self._own.ledger.write(
-                lambda tx: self._record(tx, manifest, places, verdicts, context)
+                lambda tx: self._record(tx, _Incoming(manifest, places, verdicts), context)
             )
         except peer_log.ForkError as fork:
             raise self._fork(manifest, fork) from None
@@ -154,14 +162,8 @@ class Receiver:
         held = streams.received_indexes(tx, peer, body["documents"]) if again else {}
         return self._own.context(tx), held
 
-    def _record(
-        self,
-        tx: Transaction,
-        manifest: Document,
-        places: Sequence[Place],
-        verdicts: Verdicts,
-        context: Context,
-    ) -> _Answer:
+    def _record(self, tx: Transaction, incoming: _Incoming, context: Context) -> _Answer:
+        manifest, _, verdicts = incoming
         own, peer, body = self._own, manifest.iss, manifest.body
         now_s = seconds(context.now)
         stored = transport.receipt(tx, peer, manifest.doc_id)
@@ -172,7 +174,7 @@ class Receiver:
         have = self._check_stream(tx, peer, body)
         results: list[dict[str, Any]] = []
         if body["stream"]["first"] <= have.position + 1:
-            results, have = self._take(tx, manifest, places, verdicts, context, have)
+            results, have = self._take(tx, incoming, context, have)
         peer_log.keep(tx, own, peer, shown, now_s)
         known = max(body["stream"]["last"], _state(tx, peer).known)
         witnessed = _witnessed(tx, manifest)
@@ -249,15 +251,10 @@ class Receiver:
         return have
 
     def _take(
-        self,
-        tx: Transaction,
-        manifest: Document,
-        places: Sequence[Place],
-        verdicts: Verdicts,
-        context: Context,
-        have: Place,
+        self, tx: Transaction, incoming: _Incoming, context: Context, have: Place
     ) -> tuple[list[dict[str, Any]], Place]:
         """Record what is new of a bundle; a result for each document, and the last place held."""
+        manifest, places, verdicts = incoming
         own, peer, body = self._own, manifest.iss, manifest.body
         now_s = seconds(context.now)
         facts = own.facts(tx)

@@ -7,30 +7,29 @@ is read beside it and changes no stored state.
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from node.clock import iso
 from node.domain import states
 from node.domain.facts import HeldCertificate
-from node.domain.kinds import CERTIFICATE, KINDS, RECORD
+from node.domain.kinds import CERTIFICATE, RECORD
 from node.domain.states import EXPORTER, IMPORTER
 from node.errors import NotFoundError
 from node.ids import Authority, DocId
 from node.ledger import (
-    deliveries,
     drafts,
     entries,
     inquiries,
+    life,
     papers,
     parties,
     register,
     seals,
     sources,
-    streams,
 )
 from node.ledger.database import EACH, Transaction, each
+from node.ledger.life import Event
 
 _PAPER_MET = states.transition(IMPORTER, states.ON_PAPER, CERTIFICATE.name)
 assert _PAPER_MET is not None
@@ -64,44 +63,6 @@ class Certificate:
     recorded_at: int
     iss: Authority
     addressee: Authority
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A moment in the life of a certificate.
-
-    Attributes:
-        at: Seconds.
-        what: The event, e.g. ``discrepancy``.
-        document: The doc id of what proves it, or ``""``.
-        state: The state it led to, or ``""`` where it changed none.
-        who: Authority, office and officer who did it, as far as they are named.
-        body: The document's body, empty for a receipt.
-    """
-
-    at: int
-    what: str
-    document: str
-    state: str
-    who: str
-    body: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class OpenItem:
-    """A document on a certificate that one side has and the other side's node has refused.
-
-    Attributes:
-        sent: Whether this authority sent it; else it came from the peer and was refused here.
-        document: Its doc id.
-        code: Why it was refused.
-        detail: In words.
-    """
-
-    sent: bool
-    document: str
-    code: str
-    detail: str
 
 
 _SELECT = (
@@ -143,17 +104,17 @@ def came_in(tx: Transaction, number: str) -> Decimal | None:
 
 def held(tx: Transaction, certificate: Certificate) -> HeldCertificate:
     """A certificate as rules see it, with what has answered it so far."""
-    return _held(certificate, _answers(tx, [certificate.doc_id]).get(certificate.doc_id, ()))
+    return _held(certificate, life.answers(tx, [certificate.doc_id]).get(certificate.doc_id, ()))
 
 
 def all_held(tx: Transaction, found: Iterable[Certificate]) -> list[HeldCertificate]:
     """As `held`, for several; one question for all."""
     certificates = list(found)
-    answers = _answers(tx, [one.doc_id for one in certificates])
+    answers = life.answers(tx, [one.doc_id for one in certificates])
     return [_held(one, answers.get(one.doc_id, ())) for one in certificates]
 
 
-def _held(certificate: Certificate, answers: Iterable["Event"]) -> HeldCertificate:
+def _held(certificate: Certificate, answers: Iterable[Event]) -> HeldCertificate:
     last: dict[str, tuple[DocId, Mapping[str, Any]]] = {}
     for event in answers:
         name = event.what if event.what.startswith(RECORD.name) else event.what.partition(":")[0]
@@ -339,118 +300,6 @@ def _keys(
             )
             first.update(map(tuple, rows))
     return [entry for _, entry in sorted(first)[:limit]]
-
-
-def timeline(tx: Transaction, certificate: Certificate) -> list[Event]:
-    """What happened to a certificate, oldest first."""
-    what = "issued" if certificate.side == EXPORTER else "received"
-    jws = entries.document(tx, certificate.doc_id)
-    assert jws is not None
-    claims = entries.claims(jws)
-    first = Event(
-        certificate.recorded_at,
-        what,
-        certificate.doc_id,
-        states.FIRST[certificate.side],
-        _who(CERTIFICATE.speaker, claims),
-        claims["body"],
-    )
-    receipts = [
-        Event(row["at"], f"receipt:{row['outcome']}", row["receipt"], "", certificate.peer, {})
-        for row in tx.execute(
-            "SELECT at, outcome, receipt FROM outcomes WHERE doc_id = ? AND peer = ?",
-            (certificate.doc_id, certificate.peer),
-        )
-    ]
-    for made in deliveries.about(tx, certificate.peer, certificate.doc_id):
-        if made.step != deliveries.DELIVERED:
-            often = f", {made.tries} times until {iso(made.until)}" if made.tries > 1 else ""
-            why = {"remarks": f"{made.step}: {made.error}{often}"}
-            receipts.append(Event(made.at, "attempt failed", "", "", certificate.peer, why))
-    answers = _answers(tx, [certificate.doc_id]).get(certificate.doc_id, [])
-    paper = papers.record_of(tx, certificate.number) if certificate.side == IMPORTER else None
-    if paper is not None:
-        early = _event(tx, paper, "record:presentation", states.ON_PAPER)
-        first = replace(first, state=PRESENTED)
-        return [early, first, *answers]
-    later = sorted([*receipts, *answers], key=lambda event: event.at)
-    return [first, *later]
-
-
-def open_items(tx: Transaction, certificate: Certificate) -> list[OpenItem]:
-    """Where the two sides differ: what was refused there, and what was refused here."""
-    refused_there = tx.execute(
-        "SELECT o.doc_id, o.errors FROM life l JOIN outcomes o ON o.doc_id = l.doc_id "
-        "WHERE l.certificate = ? AND o.peer = ? AND o.outcome = 'rejected' ORDER BY l.idx",
-        (certificate.doc_id, certificate.peer),
-    )
-    items = [_open_item(True, row["doc_id"], json.loads(row["errors"])) for row in refused_there]
-    items.extend(
-        _open_item(False, kept.doc_id, kept.errors)
-        for kept in streams.quarantined(tx, certificate.peer)
-        if kept.jws is not None and _answered(kept.jws) == certificate.doc_id
-    )
-    return items
-
-
-def _open_item(sent: bool, document: str, errors: list[dict[str, Any]]) -> OpenItem:
-    return OpenItem(sent, document, errors[0]["code"], errors[0]["detail"])
-
-
-def with_open_items(tx: Transaction) -> set[str]:
-    """Doc ids of the certificates that have open items; some may not be held here."""
-    refused_there = tx.execute(
-        "SELECT DISTINCT l.certificate FROM life l JOIN documents d ON d.doc_id = l.certificate "
-        "JOIN certificates c ON c.entry = d.idx JOIN outcomes o ON o.doc_id = l.doc_id AND o.peer = c.peer WHERE o.outcome = 'rejected'"
-    )
-    refused_here = tx.execute("SELECT jws FROM quarantine WHERE jws IS NOT NULL")
-    answered = (_answered(bytes(row["jws"])) for row in refused_here)
-    return {row["certificate"] for row in refused_there} | {a for a in answered if a}
-
-
-def _answered(jws: bytes) -> str | None:
-    """What a document names first in ``re``, as far as it can be read."""
-    try:
-        references = entries.claims(jws).get("re")
-    except (ValueError, IndexError, AttributeError):
-        return None  # what does not even parse answers nothing
-    first = references[0] if isinstance(references, list) and references else None
-    return first if isinstance(first, str) else None
-
-
-def _event(tx: Transaction, doc_id: str, what: str, state: str) -> Event:
-    jws = entries.document(tx, doc_id)
-    assert jws is not None
-    row = tx.execute(
-        "SELECT recorded_at FROM entries JOIN documents d USING (idx) WHERE d.doc_id = ?", (doc_id,)
-    ).fetchone()
-    claims = entries.claims(jws)
-    return Event(
-        row["recorded_at"], what, doc_id, state, _who(RECORD.speaker, claims), claims["body"]
-    )
-
-
-def _answers(tx: Transaction, doc_ids: Iterable[str]) -> dict[str, list[Event]]:
-    """What happened to certificates, oldest first, by their doc ids; nothing for those without."""
-    rows = tx.execute(
-        "SELECT l.certificate, e.recorded_at, l.event, l.doc_id, l.state, d.typ, d.jws FROM life l "
-        "JOIN entries e USING (idx) JOIN documents d USING (idx) "
-        f"WHERE l.certificate IN {EACH} ORDER BY l.certificate, l.idx",
-        (each(doc_ids),),
-    )
-    found: dict[str, list[Event]] = {}
-    for certificate, at, event, doc_id, state, typ, jws in rows:
-        claims = entries.claims(bytes(jws))
-        who = _who(KINDS[typ].speaker, claims)
-        told = Event(at, event, doc_id, state, who, claims["body"])
-        found.setdefault(certificate, []).append(told)
-    return found
-
-
-def _who(speaker: str, claims: Mapping[str, Any]) -> str:
-    named = claims["body"].get(speaker, {})
-    parts = (named.get("authority", claims["iss"]), named.get("office"), named.get("officer"))
-    return ", ".join(part for part in parts if part)
 
 
 def _certificate(row: Any) -> Certificate:

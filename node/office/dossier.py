@@ -13,7 +13,7 @@ from node.authority import OwnAuthority
 from node.clock import iso, seconds
 from node.domain.kinds import RECEIPT
 from node.domain.states import EXPORTER
-from node.ledger import certificates, checkpoints, entries, inquiries, register, sources
+from node.ledger import certificates, checkpoints, entries, inquiries, register, sources, timeline
 from node.ledger.certificates import Certificate
 from node.ledger.database import Transaction
 from node.office import table
@@ -121,7 +121,7 @@ def dossier(own: OwnAuthority, month: date) -> tuple[bytes, dict[str, Any]]:
 
 def _documents(tx: Transaction, one: Certificate) -> Iterator[tuple[str, str]]:
     """Everything signed that is about a certificate: its life, receipts, inquiries and answers."""
-    for event in certificates.timeline(tx, one):
+    for event in timeline.timeline(tx, one):
         if event.document:
             yield event.what.replace(":", "-").replace(" ", "-"), event.document
     for asked in inquiries.about(tx, one.number):

@@ -4,7 +4,7 @@ from typing import Any
 
 from node.authority import OwnAuthority
 from node.domain.states import IMPORTER, MEANINGS, allowed
-from node.ledger import certificates, inquiries, register
+from node.ledger import certificates, inquiries, register, timeline
 from node.ledger.certificates import Certificate
 from node.ledger.database import Transaction
 from node.office.officer import day_of
@@ -39,7 +39,7 @@ def listed(
 
     def query(tx: Transaction) -> dict[str, Any]:
         found = certificates.listed(tx, side, peer, after, limit, state, party, seal)
-        differing = certificates.with_open_items(tx)
+        differing = timeline.with_open_items(tx)
         flagged = register.flagged(tx, [one.number for one in found])
         items = [
             _summary(one, day, differs=one.doc_id in differing, flagged=one.number in flagged)
@@ -60,14 +60,14 @@ def shown(own: OwnAuthority, name: str) -> dict[str, Any]:
 
     def query(tx: Transaction) -> dict[str, Any]:
         held = certificates.found(tx, name)
-        open_items, alerts = certificates.open_items(tx, held), register.on(tx, held.number)
+        open_items, alerts = timeline.open_items(tx, held), register.on(tx, held.number)
         at_peer = held.side == IMPORTER or held.outcome in ("accepted", "duplicate")
         return {
             **_summary(held, day, differs=bool(open_items), flagged=bool(alerts)),
             "meaning": MEANINGS[held.state],
             "refused_with": held.errors,
             "held_by": sorted({own.name, held.peer} if at_peer else {own.name}),
-            "timeline": [told(event) for event in certificates.timeline(tx, held)],
+            "timeline": [told(event) for event in timeline.timeline(tx, held)],
             "open": [
                 {"sent": i.sent, "document": i.document, "code": i.code, "detail": i.detail}
                 for i in open_items

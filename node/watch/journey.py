@@ -5,9 +5,9 @@ from typing import Any
 from node.authority import OwnAuthority
 from node.clock import iso
 from node.errors import NotFoundError
-from node.ledger import certificates, deliveries, entries, streams
-from node.ledger.certificates import Event
+from node.ledger import certificates, deliveries, entries, streams, timeline
 from node.ledger.database import Transaction
+from node.ledger.life import Event
 from node.watch.peers import attempt
 
 
@@ -53,7 +53,7 @@ def certificate(own: OwnAuthority, number: str) -> dict[str, Any]:
             "peer": held.peer,
             "doc_id": held.doc_id,
             "body": held.body,
-            "timeline": [told(event) for event in certificates.timeline(tx, held)],
+            "timeline": [told(event) for event in timeline.timeline(tx, held)],
         }
 
     return own.ledger.read(query)
