@@ -27,6 +27,9 @@ GC_OBJECTS = 100_000
 C = TypeVar("C", bound=type)
 
 MOST_WORKERS = 8
+PROGRAM = "node.cli.__main__"
+"""Imported by each worker as well, as multiprocessing starts them."""
+
 WORTH_STARTING = 2000
 """Items handed in, or expected, before workers are started: coming up costs what these do."""
 
@@ -132,9 +135,10 @@ def _workers(ready: str) -> "ProcessPoolExecutor":
 
     # Copied from a fresh process that has loaded everything once: a copy of this one would have the
     # locks of its threads, and one by one each would load everything itself.
+    # No more than the work needs: all that a node has loaded would take three times as long.
     context = multiprocessing.get_context("forkserver")
     ours = [name for name in sys.modules if name.partition(".")[0] == "node"]
-    context.set_forkserver_preload([*ours, *([ready] if ready else [])])
+    context.set_forkserver_preload([ready, PROGRAM] if ready else ours)
     return ProcessPoolExecutor(
         min(os.cpu_count() or 1, MOST_WORKERS), mp_context=context, initializer=_begin
     )
