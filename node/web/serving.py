@@ -1,6 +1,7 @@
 """The running node: both listeners, the couriers, and an eye on what others change."""
 
 import asyncio
+import os
 import ssl
 import time
 from collections.abc import Callable
@@ -164,7 +165,8 @@ async def _watch(
     tls: ssl.SSLContext | None,
 ) -> None:
     version, attended, judged_at = 0, -1, time.monotonic()
-    _, (_, *judged_by), files = await asyncio.to_thread(_seen, own)
+    watched = _watched(own.config)
+    _, (_, *judged_by), stamps = await asyncio.to_thread(_seen, own, watched)
     while not stop.is_set():
         with suppress(TimeoutError):
             async with asyncio.timeout(WATCH_S):
@@ -172,7 +174,7 @@ async def _watch(
         if (error := dispatch.failed()) is not None:
             raise error
         try:
-            seen, (size, *said), found = await asyncio.to_thread(_seen, own)
+            seen, (size, *said), found = await asyncio.to_thread(_seen, own, watched)
             if seen != version:
                 version = seen
                 dispatch.wake()
@@ -184,9 +186,14 @@ async def _watch(
             if said != judged_by:
                 judged_by, judged_at = said, -REJUDGE_S
             # Looked at before they are read: what changes meanwhile is taken over the next time.
-            if found != files:
-                files = found
+            if found != stamps:
                 await _reload(own, read_config, dispatch, tls)
+                stamps = found
+                if (after := _watched(own.config)) != watched:
+                    watched, stamps = (
+                        after,
+                        [],
+                    )  # the new ones are looked at before they are read, too
             if time.monotonic() - judged_at > REJUDGE_S:
                 judged_at = time.monotonic()
                 await asyncio.to_thread(dispatch.judge_quarantine)
@@ -194,12 +201,12 @@ async def _watch(
             log.error("ledger unavailable", error=str(error))
 
 
-_Stamps = dict[Path, tuple[int, int] | None]
+_Stamps = list[tuple[int, int] | None]
 
 
-def _seen(own: OwnAuthority) -> tuple[int, list[int], _Stamps]:
-    """The ledger's version, what is counted in it, and how the files of the peers look."""
-    return own.ledger.version(), own.ledger.read(_counted), _stamps(own.config)
+def _seen(own: OwnAuthority, watched: list[str]) -> tuple[int, list[int], _Stamps]:
+    """The ledger's version, what is counted in it, and how the files look that say who the peers are."""
+    return own.ledger.version(), own.ledger.read(_counted), _stamps(watched)
 
 
 def _counted(tx: Transaction) -> list[int]:
@@ -243,21 +250,22 @@ def _tell_peers(own: OwnAuthority) -> None:
         log.error("peer stopped", peer=peer, reason=reason)
 
 
-def _stamps(config: Config) -> _Stamps:
-    """Size and time of change of the files that say who the peers are."""
-    stamps: _Stamps = {}
+def _watched(config: Config) -> list[str]:
+    """The files that say who the peers are."""
     key_sets = (peer.jwks for peer in config.peers)
     tables = (config.home / REFERENCE_FOLDER / name for name in REFERENCE_FILES)
-    for path in (
-        config.home / PEERS_FILE,
-        *key_sets,
-        *tables,
-        *tls_files(config.tls, config.peers),
-    ):
+    tls = tls_files(config.tls, config.peers)
+    return [str(path) for path in (config.home / PEERS_FILE, *key_sets, *tables, *tls)]
+
+
+def _stamps(files: list[str]) -> _Stamps:
+    """Size and time of change of files."""
+    stamps: _Stamps = []
+    for path in files:
         try:
-            stat = path.stat()
+            stat = os.stat(path)
         except OSError:
-            stamps[path] = None
+            stamps.append(None)
         else:
-            stamps[path] = (stat.st_size, stat.st_mtime_ns)
+            stamps.append((stat.st_size, stat.st_mtime_ns))
     return stamps
