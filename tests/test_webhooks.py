@@ -1,5 +1,6 @@
 """Webhooks: signed, in order, again until taken, from a durable cursor; never to who is not allowed."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -11,8 +12,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
+from node.errors import LedgerUnavailableError
+from node.web import hooks
 from node.wiring import open_node
 from tests.nodes import serving as process
 from tests.nodes import shipments
@@ -205,3 +209,28 @@ def test_an_address_no_longer_allowed_is_not_posted_to(ru: Path, receiver: Recei
 
     assert receiver.seen == []
     assert "allow" in hook(ru)["last_error"]
+
+
+async def test_a_ledger_that_cannot_be_read_for_a_while_ends_nothing(
+    ru: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result("--home", str(ru), "webhook", "add", receiver.url)
+    (number,) = issued(ru)
+    with open_node(ru) as own:
+        read, failures = own.ledger.read, [LedgerUnavailableError("simulated: locked")] * 2
+
+        def fails_first(*asked: Any, **how: Any) -> Any:
+            if failures:
+                raise failures.pop()
+            return read(*asked, **how)
+
+        monkeypatch.setattr(own.ledger, "read", fails_first)
+        monkeypatch.setattr(hooks, "LOOK_S", 0.01)
+        async with aiohttp.ClientSession() as session:
+            telling = asyncio.create_task(hooks.Hooks(own, session).run())
+            async with asyncio.timeout(20):
+                while number not in receiver.subjects():  # noqa: ASYNC110 - a real receiver
+                    await asyncio.sleep(0.05)
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+    assert not failures

@@ -9,7 +9,7 @@ import aiohttp
 import structlog
 
 from node.authority import OwnAuthority
-from node.errors import ConfigError
+from node.errors import ConfigError, LedgerUnavailableError
 from node.exchange import backoff
 from node.ledger import subscribers
 from node.ledger.subscribers import Subscriber
@@ -38,7 +38,12 @@ class Hooks:
         telling: dict[str, asyncio.Task[None]] = {}
         try:
             while True:
-                for one in await asyncio.to_thread(self._own.ledger.read, subscribers.listed):
+                try:
+                    found = await asyncio.to_thread(self._own.ledger.read, subscribers.listed)
+                except LedgerUnavailableError as error:
+                    log.error("ledger unavailable", error=str(error))
+                    found = []
+                for one in found:
                     task = telling.get(one.id)
                     if task is None or task.done():
                         telling[one.id] = asyncio.create_task(self._tell(one))
