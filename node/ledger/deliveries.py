@@ -41,7 +41,7 @@ def due(tx: Transaction, peer: str) -> Due:
 
 
 def with_work(tx: Transaction) -> set[str]:
-    """The peers that `due` says there is work for, and those whose present delivery failed."""
+    """The peers that `due` says there is work for: the same in one question for all."""
     last = "SELECT position FROM {} WHERE peer = p.authority ORDER BY position DESC LIMIT 1"
     rows = tx.execute(
         "SELECT p.authority FROM peers p WHERE p.in_flight IS NOT NULL OR p.attempts > 0 "

@@ -89,25 +89,13 @@ def perform(
     """
     own.fault(f"{verb}.commit")
     return own.ledger.write(
-        lambda tx: perform_within(tx, own, verb, kind, numbers, officer, make, names)
+        lambda tx: perform_within(
+            tx, own, verb, kind, certificates_of(tx, numbers), officer, make, names
+        )
     )
 
 
 def perform_within(
-    tx: Transaction,
-    own: OwnAuthority,
-    verb: str,
-    kind: Kind,
-    numbers: Sequence[str],
-    officer: Officer,
-    make: Make,
-    names: Sequence[str] = (),
-) -> list[Done]:
-    """`perform`, as a part of a transaction that does more."""
-    return perform_on(tx, own, verb, kind, certificates_of(tx, numbers), officer, make, names)
-
-
-def perform_on(
     tx: Transaction,
     own: OwnAuthority,
     verb: str,
@@ -117,7 +105,7 @@ def perform_on(
     make: Make,
     names: Sequence[str] = (),
 ) -> list[Done]:
-    """As `perform_within`, for certificates as they stand in this transaction, each once."""
+    """`perform`, as a part of a transaction that does more, on certificates as they stand in it."""
     own.checkpoints.guard(tx)
     now = own.clock.now()
     facts = own.facts(tx)

@@ -9,7 +9,7 @@ from node.domain.states import HELD, HOLDABLE, IMPORTER
 from node.errors import LogBehindError, NotFoundError, RefusedError
 from node.ledger import certificates, inquiries, register
 from node.ledger.database import Transaction
-from node.office.act import Circumstances, perform_within
+from node.office.act import Circumstances, certificates_of, perform_within
 from node.office.goods import making
 from node.office.inquire import answer_destination, due_to_destination
 from node.office.officer import Officer
@@ -54,7 +54,11 @@ def release_all(own: OwnAuthority, alert: str, officer: Officer, *, reason: str)
     make = making("release", {"reason": reason})
 
     def release(some: Sequence[str]) -> None:
-        own.ledger.write(lambda tx: perform_within(tx, own, "release", RECORD, some, officer, make))
+        def act(tx: Transaction) -> None:
+            held = certificates_of(tx, some)
+            perform_within(tx, own, "release", RECORD, held, officer, make)
+
+        own.ledger.write(act)
 
     for at in range(0, len(numbers), AT_ONCE):
         release(numbers[at : at + AT_ONCE])
@@ -93,4 +97,5 @@ def _hold(tx: Transaction, own: OwnAuthority) -> int:
             "by": case.by,
         }
 
-    return len(perform_within(tx, own, "hold", RECORD, numbers, Officer(), make))
+    held = certificates_of(tx, numbers)
+    return len(perform_within(tx, own, "hold", RECORD, held, Officer(), make))

@@ -10,7 +10,7 @@ from node.domain.kinds import CONFIRMATION, RECORD
 from node.domain.states import IMPORTER
 from node.errors import NotFoundError, RefusedError
 from node.ledger.database import Transaction
-from node.office.act import Circumstances, Done, certificates_of, perform_on, perform_within
+from node.office.act import Circumstances, Done, certificates_of, perform_within
 from node.office.goods import making
 from node.office.officer import Officer
 from node.schema.validation import check
@@ -62,7 +62,7 @@ def confirm(
                     continue
                 measured = {m: seen.pop(m) for m in AMOUNTS if m in seen}
                 inspect = making("inspection", _within_tolerance(own, measured))
-                perform_within(tx, own, "inspection", RECORD, [held.number], officer, inspect)
+                perform_within(tx, own, "inspection", RECORD, [held], officer, inspect)
                 yield from certificates_of(tx, [held.number])
 
         def make(case: Circumstances) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def confirm(
                 "confirmed_by": case.by,
             }
 
-        return perform_on(
+        return perform_within(
             tx, own, "confirm", CONFIRMATION, arrived(), officer, make, ("amendment",)
         )
 
