@@ -39,7 +39,7 @@ def main(runs: int) -> dict[str, Any]:
         python = _environment(Path(folder) / "env")
         peer = [_messages_per_s(python, document) for _ in range(runs)]
         many, _ = push.measure(runs, 1000)
-        (bulk,) = receive.measure(runs, DOCUMENTS)
+        bulk, _ = receive.measure(runs, DOCUMENTS)
         peer += [_messages_per_s(python, document) for _ in range(runs)]
     theirs = median(peer)
     return {

@@ -126,7 +126,7 @@ def received_per_s(folder: Path, count: int) -> float:
             made = bundles(own, "BY", DOCUMENTS)
             url = own.book.settings[Authority("BY")].url
         with serving(copies["BY"]):
-            took, _ = asyncio.run(post(url, made))
+            took, _ = asyncio.run(post(url, [made]))
     return count / took
 
 

@@ -20,17 +20,25 @@ from tests.nodes import kpnode, shipments
 LOT = 500
 
 
-def certificates(count: int, start: int = 0) -> list[Any]:
-    """Shipments from RU to BY, alike but for their numbers."""
-    samples = [s for s in shipments("RU", "BY", 20) if "source_certificates" not in s]
+def certificates(count: int, start: int = 0, sender: str = "RU") -> list[Any]:
+    """Shipments from RU to BY, or the same from another sender, alike but for their numbers."""
+    samples = [
+        shipment | {
+            "from": sender, "provenance": sender, "mining_origins": [sender],
+            "exporter": shipment["exporter"] | {"country": sender},
+        }
+        for shipment in shipments("RU", "BY", 20) if "source_certificates" not in shipment
+    ]  # fmt: skip
     return [
-        samples[n % len(samples)] | {"number": f"RU{10_000_000 + start + n}"} for n in range(count)
+        samples[n % len(samples)] | {"number": f"{sender}{10_000_000 + start + n}"}
+        for n in range(count)
     ]
 
 
 def issue_all(own: OwnAuthority, count: int, first: int = 0) -> None:
+    sender = own.name
     for start in range(0, count, LOT):
-        issue(own, certificates(min(LOT, count - start), first + start), Officer())
+        issue(own, certificates(min(LOT, count - start), first + start, sender), Officer())
 
 
 def bundles(own: OwnAuthority, peer: str, documents: int) -> list[bytes]:
