@@ -12,12 +12,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
 from node.errors import LedgerUnavailableError
-from node.web import hooks
-from node.wiring import open_node
+from node.web import serving as web
+from node.wiring import open_node, read_config
 from tests.nodes import serving as process
 from tests.nodes import shipments
 from tests.test_cli import errors, result, run
@@ -217,20 +216,23 @@ async def test_a_ledger_that_cannot_be_read_for_a_while_ends_nothing(
     result("--home", str(ru), "webhook", "add", receiver.url)
     (number,) = issued(ru)
     with open_node(ru) as own:
-        read, failures = own.ledger.read, [LedgerUnavailableError("simulated: locked")] * 2
+        read, failures = own.ledger.read, list[LedgerUnavailableError]()
 
         def fails_first(*asked: Any, **how: Any) -> Any:
             if failures:
                 raise failures.pop()
             return read(*asked, **how)
 
+        def ready() -> None:
+            failures.extend([LedgerUnavailableError("simulated: locked")] * 6)
+
         monkeypatch.setattr(own.ledger, "read", fails_first)
-        monkeypatch.setattr(hooks, "LOOK_S", 0.01)
-        async with aiohttp.ClientSession() as session:
-            telling = asyncio.create_task(hooks.Hooks(own, session).run())
-            async with asyncio.timeout(20):
-                while number not in receiver.subjects():  # noqa: ASYNC110 - a real receiver
-                    await asyncio.sleep(0.05)
-            telling.cancel()
-            await asyncio.gather(telling, return_exceptions=True)
+        monkeypatch.setattr(web, "WATCH_S", 0.01)
+        stop = asyncio.Event()
+        running = asyncio.create_task(web.serve(own, read_config, stop, ready))
+        async with asyncio.timeout(20):
+            while number not in receiver.subjects():  # noqa: ASYNC110 - a real receiver
+                await asyncio.sleep(0.05)
+        stop.set()
+        await running
     assert not failures

@@ -164,11 +164,18 @@ class Ledger:
         with (self._long_readers if long else self._readers).one() as connection:
             return self._run(connection, query, "BEGIN")
 
-    def version(self) -> int:
-        """A number that changes when another process has written (``PRAGMA data_version``)."""
+    def version(self) -> tuple[int, int]:
+        """Numbers of which one changes when another process has written, one when this one has.
+
+        Raises:
+            LedgerUnavailableError: The database cannot be read.
+        """
         with self._connection:
-            (version,) = self._writing.execute("PRAGMA data_version").fetchone()
-        return int(version)
+            try:
+                (others,) = self._writing.execute("PRAGMA data_version").fetchone()
+            except sqlite3.DatabaseError as error:
+                raise LedgerUnavailableError(f"{self._path}: {error}") from error
+            return int(others), self._writing.total_changes
 
     def close(self) -> None:
         """Wait for what runs, then close every connection; who comes later is refused."""

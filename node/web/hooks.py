@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Iterable
 from random import SystemRandom
 from typing import Any
 
@@ -9,14 +10,13 @@ import aiohttp
 import structlog
 
 from node.authority import OwnAuthority
-from node.errors import ConfigError, LedgerUnavailableError
+from node.errors import ConfigError
 from node.exchange import backoff
 from node.ledger import subscribers
 from node.ledger.subscribers import Subscriber
 from node.office.webhooks import check_allowed, headers
 from node.watch import events
 
-LOOK_S = 1.0
 PATIENCE = aiohttp.ClientTimeout(total=15, connect=5)
 GONE = 410
 """A receiver that answers so is not asked again, until someone says so."""
@@ -32,26 +32,25 @@ class Hooks:
     def __init__(self, own: OwnAuthority, session: aiohttp.ClientSession) -> None:
         self._own, self._session = own, session
         self._random = SystemRandom()
+        self._telling: dict[str, asyncio.Task[None]] = {}
 
-    async def run(self) -> None:
-        """Look for webhooks, and tell each beside the others."""
-        telling: dict[str, asyncio.Task[None]] = {}
-        try:
-            while True:
-                try:
-                    found = await asyncio.to_thread(self._own.ledger.read, subscribers.listed)
-                except LedgerUnavailableError as error:
-                    log.error("ledger unavailable", error=str(error))
-                    found = []
-                for one in found:
-                    task = telling.get(one.id)
-                    if task is None or task.done():
-                        telling[one.id] = asyncio.create_task(self._tell(one))
-                await asyncio.sleep(LOOK_S)
-        finally:
-            for task in telling.values():
-                task.cancel()
-            await asyncio.gather(*telling.values(), return_exceptions=True)
+    def tell(self, webhooks: Iterable[Subscriber]) -> None:
+        """Tell each what waits for it, beside the others and whatever else happens.
+
+        Args:
+            webhooks: As they are on record now.
+        """
+        now_s = self._own.now_s()
+        for one in webhooks:
+            task = self._telling.get(one.id)
+            if one.stopped_at is None and now_s >= one.next_try and (task is None or task.done()):
+                self._telling[one.id] = asyncio.create_task(self._tell(one))
+
+    async def stop(self) -> None:
+        """End at once; what was not taken is told the next time."""
+        for task in self._telling.values():
+            task.cancel()
+        await asyncio.gather(*self._telling.values(), return_exceptions=True)
 
     async def _tell(self, one: Subscriber) -> None:
         """Hand over what waits for one, until it fails or nothing waits."""
@@ -62,8 +61,6 @@ class Hooks:
 
     async def _hand_over(self, one: Subscriber) -> None:
         own, cursor = self._own, one.cursor
-        if one.stopped_at is not None or own.now_s() < one.next_try:
-            return
         while page := (await asyncio.to_thread(events.after, own, cursor, 100))["items"]:
             for event in page:
                 error, stop = await post(own, self._session, one, event)

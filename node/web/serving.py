@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import aiohttp
 import structlog
@@ -20,8 +21,8 @@ from node.domain.reference import FILES as REFERENCE_FILES
 from node.errors import ConfigError, LedgerUnavailableError, NodeError
 from node.exchange.client import new_session
 from node.exchange.dispatch import Dispatch
-from node.ledger import alerts, entries, peers, profiles, register
-from node.ledger.database import Transaction
+from node.ledger import alerts, entries, peers, profiles, register, subscribers
+from node.ledger.subscribers import Subscriber
 from node.office.attend import attend
 from node.tls import files as tls_files
 from node.tls import renew, server_context
@@ -84,9 +85,11 @@ async def serve(
         ready()
         supervisor.tell("READY=1")
         stack.callback(supervisor.tell, "STOPPING=1")
-        for task in (_look(own, session), _alive(), Hooks(own, session).run()):
+        for task in (_look(own, session), *([_alive()] if supervisor.listens() else [])):
             stack.push_async_callback(_end, asyncio.create_task(task))
-        await _watch(own, read_config, dispatch, stop, tls)
+        hooks = Hooks(own, session)
+        stack.push_async_callback(hooks.stop)
+        await _watch(own, read_config, dispatch, hooks, stop, tls)
 
 
 async def _alive() -> None:
@@ -161,12 +164,14 @@ async def _watch(
     own: OwnAuthority,
     read_config: ReadConfig,
     dispatch: Dispatch,
+    hooks: Hooks,
     stop: asyncio.Event,
     tls: ssl.SSLContext | None,
 ) -> None:
-    version, attended, judged_at = 0, -1, time.monotonic()
+    """One look a second for everything: a process that wakes up costs more than what it looks at."""
+    others, attended, judged_at = 0, -1, time.monotonic()
     watched = _watched(own.config)
-    _, (_, *judged_by), stamps = await asyncio.to_thread(_seen, own, watched)
+    stamps, seen, judged_by = _stamps(watched), None, None
     while not stop.is_set():
         with suppress(TimeoutError):
             async with asyncio.timeout(WATCH_S):
@@ -174,26 +179,26 @@ async def _watch(
         if (error := dispatch.failed()) is not None:
             raise error
         try:
-            seen, (size, *said), found = await asyncio.to_thread(_seen, own, watched)
-            if seen != version:
-                version = seen
+            seen = await asyncio.to_thread(_see, own, watched, seen)
+            hooks.tell(seen.webhooks)
+            if seen.version[0] != others:
+                others = seen.version[0]
                 dispatch.wake()
-            # Counted, as the version tells of other processes only: most comes in through this one.
-            if size != attended:
-                attended = size
+            # Counted, as most comes in through this process.
+            if seen.size != attended:
+                attended = seen.size
                 await _attend(own)
                 dispatch.wake()
-            if said != judged_by:
-                judged_by, judged_at = said, -REJUDGE_S
+            if seen.judged_by != judged_by:
+                judged_at = judged_at if judged_by is None else -REJUDGE_S  # done at the start
+                judged_by = seen.judged_by
             # Looked at before they are read: what changes meanwhile is taken over the next time.
-            if found != stamps:
+            if seen.stamps != stamps:
                 await _reload(own, read_config, dispatch, tls)
-                stamps = found
+                stamps = seen.stamps
                 if (after := _watched(own.config)) != watched:
-                    watched, stamps = (
-                        after,
-                        [],
-                    )  # the new ones are looked at before they are read, too
+                    # The new ones are looked at before they are read, too.
+                    watched, stamps = after, []
             if time.monotonic() - judged_at > REJUDGE_S:
                 judged_at = time.monotonic()
                 await asyncio.to_thread(dispatch.judge_quarantine)
@@ -204,14 +209,33 @@ async def _watch(
 _Stamps = list[tuple[int, int] | None]
 
 
-def _seen(own: OwnAuthority, watched: list[str]) -> tuple[int, list[int], _Stamps]:
-    """The ledger's version, what is counted in it, and how the files look that say who the peers are."""
-    return own.ledger.version(), own.ledger.read(_counted), _stamps(watched)
+class _Seen(NamedTuple):
+    """What a look finds.
+
+    Attributes:
+        version: Of the ledger.
+        size: How many entries it has.
+        judged_by: What judgements go by beside certificates: the newest alert and profile.
+        stamps: How the files look that say who the peers are.
+    """
+
+    version: tuple[int, int]
+    size: int
+    judged_by: tuple[int, int]
+    webhooks: list[Subscriber]
+    stamps: _Stamps
 
 
-def _counted(tx: Transaction) -> list[int]:
-    """How much there is, and what judgements go by beside certificates: alerts and profiles."""
-    return [entries.size(tx), register.newest(tx), profiles.newest(tx)]
+def _see(own: OwnAuthority, watched: list[str], before: _Seen | None) -> _Seen:
+    stamps, version = _stamps(watched), own.ledger.version()
+    if before is not None and before.version == version:
+        return before._replace(stamps=stamps)
+    return own.ledger.read(
+        lambda tx: _Seen(
+            version, entries.size(tx), (register.newest(tx), profiles.newest(tx)),
+            subscribers.listed(tx), stamps,
+        )
+    )  # fmt: skip
 
 
 async def _attend(own: OwnAuthority) -> None:
