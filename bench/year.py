@@ -4,8 +4,9 @@ python -m bench.year [--share 1.0] [--largest N]
 
 Every authority is a node, a process of its own; all share this machine. The certificates of each
 pair are those of `workload.csv`, with carats and values that are log-normal about the pair's means.
-Measured: from the first call that issues to the last receipt for a confirmation, against the time
-that two threads need for nothing but the signatures that have to be verified on the way.
+Measured, once all have met their peers: from the first call that issues to the last receipt for a
+confirmation, against the time that two threads need for nothing but the signatures that have to be
+verified on the way.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from typing import Any
 from bench.homes import LOT, Node, add_peers, make_nodes, serving_all
 from bench.limits import verifications_per_s
 from node.crew import seldom_collect
-from node.ledger import certificates
+from node.ledger.database import Transaction
 from node.ledger.sqlite import sqlite3
 from node.office.confirm import confirm
 from node.office.issue import issue
@@ -63,16 +64,23 @@ def main(share: float, largest: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="kpnode-year-") as folder:
         nodes = make_nodes(Path(folder), authorities)
         by_name = {node.authority: node for node in nodes}
+        peers: dict[str, set[str]] = {name: set() for name in authorities}
+        for pair in pairs:
+            peers[pair.exporter].add(pair.importer)
+            peers[pair.importer].add(pair.exporter)
         for node in nodes:
-            around = [p for p in pairs if node.authority in (p.exporter, p.importer)]
-            names = {name for p in around for name in (p.exporter, p.importer)}
-            add_peers(node, [by_name[name] for name in sorted(names)])
+            add_peers(node, [by_name[name] for name in sorted(peers[node.authority])])
         before = verifications_per_s(2)
         with serving_all(nodes):
+            # A node that starts says so to all its peers; that is no part of the year.
+            _wait(nodes, lambda node: _met(node) == len(peers[node.authority]))
+            met = sum(_manifests(node) for node in nodes)
             steps = _exchange(nodes, pairs)
         limit = (before + verifications_per_s(2)) / 2
-        counts = [_counts(node) for node in nodes]
-    documents, manifests = (sum(column) for column in zip(*counts, strict=True))
+        documents = sum(
+            _accepted(node, k) for node in nodes for k in ("certificate", "confirmation")
+        )
+        manifests = sum(_manifests(node) for node in nodes) - met
     total = sum(p.certificates for p in pairs)
     assert documents == 2 * total, f"{documents} documents accepted, expected {2 * total}"
     # Each document once; of each exchange the manifest, the receipt, and a checkpoint in either.
@@ -123,6 +131,7 @@ def _exchange(nodes: list[Node], pairs: list[Pair]) -> dict[str, float]:
     )
     steps: dict[str, float] = {}
     with ProcessPoolExecutor(WORKERS, get_context("spawn"), seldom_collect) as pool:
+        list(pool.map(abs, range(WORKERS)))  # they are there, and have imported what they need
         began = time.monotonic()
         list(pool.map(_issue, [(n.home, exports.get(n.authority, [])) for n in largest_first]))
         steps["issued_s"] = time.monotonic() - began
@@ -153,12 +162,15 @@ def _issue(work: tuple[Path, list[Pair]]) -> None:
 
 def _confirm(home: Path) -> None:
     with open_node(home) as own:
-        after = ""
-        while held := own.ledger.read(
-            lambda tx, after=after: certificates.listed(tx, "importer", None, after, LOT)
-        ):
-            confirm(own, [one.number for one in held], Officer("Head office"))
-            after = held[-1].number
+        numbers = own.ledger.read(_numbers_here)
+        for at in range(0, len(numbers), LOT):
+            confirm(own, numbers[at : at + LOT], Officer("Head office"))
+
+
+def _numbers_here(tx: Transaction) -> list[str]:
+    """Of all that came in; who confirms has them on paper before him."""
+    rows = tx.execute("SELECT number FROM certificates WHERE side = 'importer' ORDER BY number")
+    return [number for (number,) in rows]
 
 
 def _shipment(pair: Pair, number: int, random: Random) -> dict[str, Any]:
@@ -188,9 +200,13 @@ def _wait(nodes: list[Node], done: Any) -> None:
         time.sleep(0.2)
 
 
-def _counts(node: Node) -> tuple[int, int]:
-    accepted = sum(_accepted(node, kind) for kind in ("certificate", "confirmation"))
-    return accepted, _one(node, "SELECT count(*) FROM sent")
+def _met(node: Node) -> int:
+    """Peers that have answered a manifest."""
+    return _one(node, "SELECT count(*) FROM peers WHERE last_out IS NOT NULL AND in_flight IS NULL")
+
+
+def _manifests(node: Node) -> int:
+    return _one(node, "SELECT count(*) FROM sent")
 
 
 def _accepted(node: Node, kind: str) -> int:

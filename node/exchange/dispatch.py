@@ -1,6 +1,7 @@
 """All couriers of a node: one for each peer it calls, started, woken and replaced together."""
 
 import asyncio
+from collections.abc import Collection
 
 import aiohttp
 import structlog
@@ -81,13 +82,19 @@ class Dispatch:
         """Something was written: look for work."""
         self._written.set()
 
+    def work_for(self, peers: Collection[str]) -> None:
+        """Wake the couriers of peers that something waits for; most have nothing to do with what was written."""
+        for peer, courier in self._couriers.items():
+            if peer in peers or courier.asks:
+                courier.wake()
+
     def wake_peer(self, peer: Authority) -> None:
         """A peer has just been in contact, so it can be reached: try it now."""
         if peer in self._couriers:
             self._couriers[peer].wake(hurry=True)
 
     async def _look(self) -> None:
-        """Once for all couriers: most have nothing to do with what was written."""
+        """Once for all couriers."""
         while True:
             await self._written.wait()
             self._written.clear()
@@ -98,6 +105,4 @@ class Dispatch:
                 await asyncio.sleep(LOOK_AGAIN_S)
                 self._written.set()
                 continue
-            for peer, courier in self._couriers.items():
-                if peer in work or courier.asks:
-                    courier.wake()
+            self.work_for(work)

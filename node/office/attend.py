@@ -35,6 +35,11 @@ def attend(own: OwnAuthority) -> int:
     return done
 
 
+def wanted(tx: Transaction, own: OwnAuthority) -> bool:
+    """Whether there is anything to attend to."""
+    return bool(_due(tx, own) or register.unseen_in(tx, IMPORTER, HOLDABLE, 1))
+
+
 def release_all(own: OwnAuthority, alert: str, officer: Officer, *, reason: str) -> list[str]:
     """Release all goods that are held here on account of an alert; returns their numbers.
 

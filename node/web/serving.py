@@ -21,9 +21,9 @@ from node.domain.reference import FILES as REFERENCE_FILES
 from node.errors import ConfigError, LedgerUnavailableError, NodeError
 from node.exchange.client import new_session
 from node.exchange.dispatch import Dispatch
-from node.ledger import alerts, entries, peers, profiles, register, subscribers
+from node.ledger import alerts, deliveries, entries, peers, profiles, register, subscribers
 from node.ledger.subscribers import Subscriber
-from node.office.attend import attend
+from node.office.attend import attend, wanted
 from node.tls import files as tls_files
 from node.tls import renew, server_context
 from node.watch import conditions
@@ -169,7 +169,7 @@ async def _watch(
     tls: ssl.SSLContext | None,
 ) -> None:
     """One look a second for everything: a process that wakes up costs more than what it looks at."""
-    others, attended, judged_at = 0, -1, time.monotonic()
+    known, judged_at = (0, -1), time.monotonic()
     watched = _watched(own.config)
     stamps, seen, judged_by = _stamps(watched), None, None
     while not stop.is_set():
@@ -181,14 +181,13 @@ async def _watch(
         try:
             seen = await asyncio.to_thread(_see, own, watched, seen)
             hooks.tell(seen.webhooks)
-            if seen.version[0] != others:
-                others = seen.version[0]
-                dispatch.wake()
-            # Counted, as most comes in through this process.
-            if seen.size != attended:
-                attended = seen.size
-                await _attend(own)
-                dispatch.wake()
+            # Counted as well, as most comes in through this process.
+            if (seen.version[0], seen.size) != known:
+                known = (seen.version[0], seen.size)
+                dispatch.work_for(seen.work)
+                if seen.attention:
+                    await _attend(own)
+                    dispatch.wake()
             if seen.judged_by != judged_by:
                 judged_at = judged_at if judged_by is None else -REJUDGE_S  # done at the start
                 judged_by = seen.judged_by
@@ -215,12 +214,16 @@ class _Seen(NamedTuple):
     Attributes:
         version: Of the ledger.
         size: How many entries it has.
+        work: The peers that something waits for.
+        attention: Whether there is something that needs no officer.
         judged_by: What judgements go by beside certificates: the newest alert and profile.
         stamps: How the files look that say who the peers are.
     """
 
     version: tuple[int, int]
     size: int
+    work: set[str]
+    attention: bool
     judged_by: tuple[int, int]
     webhooks: list[Subscriber]
     stamps: _Stamps
@@ -232,8 +235,8 @@ def _see(own: OwnAuthority, watched: list[str], before: _Seen | None) -> _Seen:
         return before._replace(stamps=stamps)
     return own.ledger.read(
         lambda tx: _Seen(
-            version, entries.size(tx), (register.newest(tx), profiles.newest(tx)),
-            subscribers.listed(tx), stamps,
+            version, entries.size(tx), deliveries.with_work(tx), wanted(tx, own),
+            (register.newest(tx), profiles.newest(tx)), subscribers.listed(tx), stamps,
         )
     )  # fmt: skip
 
