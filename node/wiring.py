@@ -18,7 +18,7 @@ from node.jose.signing import Signers, load_signers
 from node.jose.verify import verify_raw
 from node.ledger import entries, succession
 from node.ledger.checkpoints import CheckpointKeeper
-from node.ledger.database import Ledger
+from node.ledger.database import Ledger, up_to_date
 from node.peering import open_book
 from node.schema.validation import check
 
@@ -74,6 +74,7 @@ def open_node(
     now_s = seconds(clock.now())
     keys = read_own_keys(config.node)
     signers = load_signers(keys, config.node.private_keys, now_s) if signing else {}
+    _bring_up_to_date(config.node.database)
     with (
         in_use(config.node.database.parent, alone=alone),
         closing(Ledger(config.node.database)) as ledger,
@@ -83,6 +84,17 @@ def open_node(
         keeper = checkpoint_keeper(config.node, keys, signers, ledger)
         book = ledger.write(lambda tx: open_book(tx, config, now_s))
         yield OwnAuthority(config, keys, signers, ledger, keeper, clock, book, crew, fault)
+
+
+def _bring_up_to_date(database: Path) -> None:
+    """Change the tables of an earlier version while nobody else has them: its node would stumble.
+
+    Raises:
+        ConfigError: ``home-in-use``.
+    """
+    if not up_to_date(database):
+        with in_use(database.parent, alone=True):
+            Ledger(database).close()
 
 
 def checkpoint_keeper(

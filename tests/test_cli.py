@@ -778,13 +778,16 @@ class TestBrokenHome:
         assert self.codes(ru, "ledger", "checkpoint") == {"log-behind"}
 
 
-def test_ctrl_c_comes_too_late_for_what_is_being_recorded() -> None:
+def test_ctrl_c_comes_too_late_for_what_is_being_recorded(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     before = signal.getsignal(signal.SIGINT)
 
     with finishing():
         os.kill(os.getpid(), signal.SIGINT)
 
     assert signal.getsignal(signal.SIGINT) is before
+    assert "all or nothing" in capfd.readouterr().err
 
 
 class TestSync:

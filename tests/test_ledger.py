@@ -16,6 +16,7 @@ from sqlite_utils import Database
 from node import durable_file
 from node.authority import OwnAuthority
 from node.errors import ConfigError, LedgerUnavailableError, LogBehindError
+from node.home_lock import in_use
 from node.ledger import acts, certificates, database, entries, peers, released, seals, streams
 from node.ledger.audit import Audit, audit
 from node.ledger.database import NEWEST, Ledger, Transaction
@@ -611,6 +612,37 @@ def test_certificates_are_found_by_a_part_of_a_partys_name(
             assert [one.number for one in found] == [n for n in expected if n > after][:limit]
 
 
+def make_as_before(ledger: Any) -> None:
+    """Undo what the last two migrations did."""
+    ledger.execute("DROP TABLE seals")
+    for day in ("issued_on", "expires_on"):
+        ledger.execute(f"ALTER TABLE certificates DROP COLUMN {day}")
+    ledger.execute("DELETE FROM _sqlite_migrations WHERE name >= '0008'")
+    ledger.execute("CREATE INDEX sent_peer ON sent (peer, made_at)")
+    for index in ("sent_until", "rejudged_order"):
+        ledger.execute(f"DROP INDEX {index}")
+    ledger.execute("INSERT INTO nodes SELECT 0, idx, leaf FROM entries")
+    ledger.commit()
+
+
+def test_a_ledger_from_before_is_changed_only_while_nobody_else_has_it(
+    homes: dict[str, Path],
+) -> None:
+    with open_node(homes["RU"]) as ru:
+        issue(ru, shipments(), OFFICER)
+        path = ru.config.node.database
+    with closing(sqlite3.connect(path)) as ledger:
+        make_as_before(ledger)
+
+    with in_use(path.parent), pytest.raises(ConfigError) as refused, open_node(homes["RU"]):
+        pass
+    assert refused.value.code == "home-in-use"
+    assert not database.up_to_date(path)
+    with open_node(homes["RU"]) as ru:
+        assert ru.ledger.read(entries.size) == 1
+    assert database.up_to_date(path)
+
+
 def test_seals_of_a_ledger_from_before_are_found_as_those_of_a_new_one(
     homes: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -625,15 +657,7 @@ def test_seals_of_a_ledger_from_before_are_found_as_those_of_a_new_one(
     before = tmp_path / "before.db"
     with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(before)) as target:
         source.backup(target)
-        target.execute("DROP TABLE seals")
-        for day in ("issued_on", "expires_on"):
-            target.execute(f"ALTER TABLE certificates DROP COLUMN {day}")
-        target.execute("DELETE FROM _sqlite_migrations WHERE name >= '0008'")
-        target.execute("CREATE INDEX sent_peer ON sent (peer, made_at)")
-        for index in ("sent_until", "rejudged_order"):
-            target.execute(f"DROP INDEX {index}")
-        target.execute("INSERT INTO nodes SELECT 0, idx, leaf FROM entries")
-        target.commit()
+        make_as_before(target)
 
     with closing(Ledger(before)) as ledger:
         migrated = ledger.read(lambda tx: tx.execute("SELECT * FROM seals").fetchall())

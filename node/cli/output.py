@@ -2,12 +2,13 @@
 
 import functools
 import json
+import os
 import shutil
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -174,11 +175,17 @@ def _has_surrogate(text: str) -> bool:
 
 @contextmanager
 def finishing() -> Iterator[None]:
-    """What is being recorded is finished and told of; Ctrl-C comes too late for it."""
+    """What is being recorded is finished and told of; Ctrl-C comes too late for it, and is told so."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def too_late(*_: object) -> None:
+        # By the system: the stream's own lock may be held by what this has come into.
+        with suppress(OSError):
+            os.write(2, b"\nit is being recorded, all or nothing: one moment\n")
+
+    before = signal.signal(signal.SIGINT, too_late)
     try:
         yield
     finally:

@@ -373,6 +373,17 @@ def _within(tx: Transaction, act: Callable[[Transaction], T]) -> T:
     return result
 
 
+def up_to_date(path: Path) -> bool:
+    """Whether a file has the tables of this version; what is no ledger needs no change."""
+    if not os.path.exists(path):
+        return True
+    with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as connection:
+        try:
+            return _is_current(connection)
+        except sqlite3.DatabaseError:
+            return True
+
+
 def _is_current(connection: sqlite3.Connection) -> bool:
     try:
         found = connection.execute("SELECT 1 FROM _sqlite_migrations WHERE name = ?", (NEWEST,))
