@@ -182,12 +182,12 @@ async def _watch(
             seen = await asyncio.to_thread(_see, own, watched, seen)
             hooks.tell(seen.webhooks)
             # Counted as well, as most comes in through this process.
-            if (seen.version[0], seen.size) != known:
-                known = (seen.version[0], seen.size)
+            if (now := (seen.version[0], seen.size)) != known:
                 dispatch.work_for(seen.work)
                 if seen.attention:
                     await _attend(own)
                     dispatch.wake()
+                known = now
             if seen.judged_by != judged_by:
                 judged_at = judged_at if judged_by is None else -REJUDGE_S  # done at the start
                 judged_by = seen.judged_by
@@ -230,6 +230,7 @@ class _Seen(NamedTuple):
 
 
 def _see(own: OwnAuthority, watched: list[str], before: _Seen | None) -> _Seen:
+    """Look; where nobody has written since, the ledger is not read."""
     stamps, version = _stamps(watched), own.ledger.version()
     if before is not None and before.version == version:
         return before._replace(stamps=stamps)
