@@ -1,6 +1,7 @@
 # Everything a newcomer or CI needs; `make demo` and `make test` work on a machine with only
 # Python 3.11+, venv and make.
 # The system's own where it will do: distributions build it with profiles, which makes it faster.
+# Another: make setup PYTHON=...
 PYTHON ?= $(shell for each in /usr/bin/python3 python3; do "$$each" -c '$(WILL_DO)' 2>/dev/null \
 	&& echo "$$each" && exit; done; echo python3)
 WILL_DO := import sys, ensurepip; sys.exit(sys.version_info < (3, 11))
@@ -13,7 +14,7 @@ STAMP := $(VENV)/.made
 setup: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	$(BIN)/python -m compileall -q node  # as pip does with what it installs: commands start sooner

@@ -2,8 +2,10 @@
 
 python -m bench.year [--share 1.0] [--largest N]
 
-Every authority is a node, a process of its own; all share this machine. The certificates of each
-pair are those of `workload.csv`, with carats and values that are log-normal about the pair's means.
+Every authority is a node, a process of its own; all share this machine, also with two programs that
+issue and confirm at each in turn, and have the numbers that came in from its ledger. The certificates
+of each pair are those of `workload.csv`, with carats and values that are log-normal about the pair's
+means.
 Measured, once all have met their peers: from the first call that issues to the last receipt for a
 confirmation, against the time that two threads need for nothing but the signatures that have to be
 verified on the way.

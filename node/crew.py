@@ -118,7 +118,7 @@ class Crew:
         try:
             pool = _workers(self._prepared)
             pool.submit(_hello).result()
-        except (BrokenExecutor, OSError):
+        except (BrokenExecutor, OSError, EOFError):
             return
         self._pool = pool
 

@@ -1,5 +1,6 @@
 """Builds a node from its home; the only place that knows every room below `web`."""
 
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
@@ -21,6 +22,9 @@ from node.ledger.checkpoints import CheckpointKeeper
 from node.ledger.database import Ledger, up_to_date
 from node.peering import open_book
 from node.schema.validation import check
+
+PATIENCE_S = 10.0
+"""For others to leave a ledger whose tables must be changed."""
 
 
 def read_config(home: Path) -> Config:
@@ -89,12 +93,20 @@ def open_node(
 def _bring_up_to_date(database: Path) -> None:
     """Change the tables of an earlier version while nobody else has them: its node would stumble.
 
+    Commands that start together wait for the one that does it.
+
     Raises:
         ConfigError: ``home-in-use``.
     """
-    if not up_to_date(database):
-        with in_use(database.parent, alone=True):
-            Ledger(database).close()
+    until = time.monotonic() + PATIENCE_S
+    while not up_to_date(database):
+        try:
+            with in_use(database.parent, alone=True):
+                Ledger(database).close()
+        except ConfigError as error:
+            if error.code != "home-in-use" or time.monotonic() > until:
+                raise
+            time.sleep(0.1)
 
 
 def checkpoint_keeper(

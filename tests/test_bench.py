@@ -21,7 +21,8 @@ def test_every_figure_is_a_ratio_to_a_limit_of_the_same_run() -> None:
     told = run("bench", "--small", "--runs", "1")
 
     for name in (
-        "bulk receive",
+        "bulk receive from one authority",
+        "bulk receive from two at once",
         "push, 16 callers",
         "bulk issue",
         "audit",

@@ -13,7 +13,7 @@ import pytest
 import sqlite_utils.utils
 from sqlite_utils import Database
 
-from node import durable_file
+from node import durable_file, wiring
 from node.authority import OwnAuthority
 from node.errors import ConfigError, LedgerUnavailableError, LogBehindError
 from node.home_lock import in_use
@@ -401,6 +401,30 @@ def test_a_missing_database_says_what_to_do(tmp_path: Path) -> None:
         Ledger(tmp_path / "none.db")
 
 
+def test_a_folder_in_its_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "node.db").mkdir()
+
+    assert database.up_to_date(tmp_path / "node.db")  # nothing to change
+    with pytest.raises(ConfigError) as error:
+        Ledger(tmp_path / "node.db")
+    assert error.value.code == "bad-database"
+
+
+def test_a_reader_that_cannot_be_opened_is_no_end(
+    filled: OwnAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Ledger(filled.config.node.database)) as ledger:
+        with monkeypatch.context() as broken:
+
+            def fails() -> Any:
+                raise sqlite3.OperationalError("simulated: too many open files")
+
+            broken.setattr(ledger._readers, "_connect", fails)
+            with pytest.raises(LedgerUnavailableError, match="too many"):
+                ledger.read(entries.size)
+        assert ledger.read(entries.size) == filled.ledger.read(entries.size)
+
+
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "node.db").write_bytes(b"no database at all" * 100)
 
@@ -626,8 +650,9 @@ def make_as_before(ledger: Any) -> None:
 
 
 def test_a_ledger_from_before_is_changed_only_while_nobody_else_has_it(
-    homes: dict[str, Path],
+    homes: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(wiring, "PATIENCE_S", 0.2)
     with open_node(homes["RU"]) as ru:
         issue(ru, shipments(), OFFICER)
         path = ru.config.node.database
@@ -638,8 +663,14 @@ def test_a_ledger_from_before_is_changed_only_while_nobody_else_has_it(
         pass
     assert refused.value.code == "home-in-use"
     assert not database.up_to_date(path)
-    with open_node(homes["RU"]) as ru:
-        assert ru.ledger.read(entries.size) == 1
+
+    def opens(_: int) -> int:
+        with open_node(homes["RU"]) as ru:
+            return ru.ledger.read(entries.size)
+
+    monkeypatch.setattr(wiring, "PATIENCE_S", 20.0)
+    with ThreadPoolExecutor(3) as together:  # each has its own file of the lock
+        assert list(together.map(opens, range(3))) == [1, 1, 1]
     assert database.up_to_date(path)
 
 

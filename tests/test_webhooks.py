@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from node.errors import LedgerUnavailableError
+from node.office.issue import issue
+from node.office.officer import Officer
 from node.web import serving as web
 from node.wiring import open_node, read_config
 from tests.nodes import serving as process
@@ -208,6 +210,31 @@ def test_an_address_no_longer_allowed_is_not_posted_to(ru: Path, receiver: Recei
 
     assert receiver.seen == []
     assert "allow" in hook(ru)["last_error"]
+
+
+async def test_nobody_is_told_later_for_what_the_node_sees_to(
+    ru: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result("--home", ru, "webhook", "add", receiver.url)
+    begun, go, stop = threading.Event(), threading.Event(), asyncio.Event()
+
+    def slow(_: Any) -> None:  # simulated: thousands of goods to be held
+        begun.set()
+        assert go.wait(20)
+
+    monkeypatch.setattr(web, "attend", slow)
+    monkeypatch.setattr(web, "wanted", lambda *_: True)
+    with open_node(ru) as own:
+        running = asyncio.create_task(web.serve(own, read_config, stop, lambda: None))
+        assert await asyncio.to_thread(begun.wait, 20)
+        (one,) = await asyncio.to_thread(issue, own, shipments(), Officer())
+        async with asyncio.timeout(20):
+            while one.number not in receiver.subjects():  # noqa: ASYNC110 - a real receiver
+                await asyncio.sleep(0.05)
+        assert not go.is_set()
+        go.set()
+        stop.set()
+        await running
 
 
 async def test_a_ledger_that_cannot_be_read_for_a_while_ends_nothing(

@@ -339,11 +339,17 @@ class _Readers:
             try:
                 connection = self._idle.pop()
             except IndexError:
-                connection = self._connect()
+                connection = self._new()
             try:
                 yield connection
             finally:
                 self._idle.append(connection)
+
+    def _new(self) -> sqlite3.Connection:
+        try:
+            return self._connect()
+        except sqlite3.DatabaseError as error:
+            raise LedgerUnavailableError(f"{error}; see kpnode doctor") from error
 
     def close(self) -> None:
         """Wait for what reads, then close every connection; who waits is refused."""
@@ -375,21 +381,20 @@ def _within(tx: Transaction, act: Callable[[Transaction], T]) -> T:
 
 def up_to_date(path: Path) -> bool:
     """Whether a file has the tables of this version; what is no ledger needs no change."""
-    if not os.path.exists(path):
-        return True
-    with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as connection:
-        try:
+    try:
+        uri = f"{path.absolute().as_uri()}?mode=rw"  # makes none
+        with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
             return _is_current(connection)
-        except sqlite3.DatabaseError:
-            return True
+    except sqlite3.DatabaseError:
+        return True
 
 
 def _is_current(connection: sqlite3.Connection) -> bool:
-    try:
-        found = connection.execute("SELECT 1 FROM _sqlite_migrations WHERE name = ?", (NEWEST,))
-        return found.fetchone() is not None
-    except sqlite3.OperationalError:
-        return False  # a new file has no such table
+    tables = "SELECT 1 FROM sqlite_master WHERE name = '_sqlite_migrations'"
+    if connection.execute(tables).fetchone() is None:
+        return False  # a new file
+    found = connection.execute("SELECT 1 FROM _sqlite_migrations WHERE name = ?", (NEWEST,))
+    return found.fetchone() is not None
 
 
 def _is_of_the_file(error: BaseException) -> bool:

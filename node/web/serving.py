@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from node.errors import ConfigError, LedgerUnavailableError, NodeError
 from node.exchange.client import new_session
 from node.exchange.dispatch import Dispatch
 from node.ledger import alerts, deliveries, entries, peers, profiles, register, subscribers
+from node.ledger.database import Transaction
 from node.ledger.subscribers import Subscriber
 from node.office.attend import attend, wanted
 from node.tls import files as tls_files
@@ -51,6 +53,9 @@ log = structlog.get_logger()
 
 ReadConfig = Callable[[Path], Config]
 
+_JudgedBy = tuple[int, int]
+"""What judgements go by beside certificates: the newest alert and profile."""
+
 
 async def serve(
     own: OwnAuthority, read_config: ReadConfig, stop: asyncio.Event, ready: Callable[[], None]
@@ -79,6 +84,7 @@ async def serve(
         await listen(stack, console_app, own.config.node.console)
         # Only one process can have this port, so what a former one still holds is nobody's.
         await asyncio.to_thread(own.ledger.write, lambda tx: peers.drop_leases(tx, HOLDER))
+        judged_by = await asyncio.to_thread(own.ledger.read, _judged_by)
         stack.push_async_callback(dispatch.stop)
         await dispatch.start()
         _tell_peers(own)
@@ -89,7 +95,7 @@ async def serve(
             stack.push_async_callback(_end, asyncio.create_task(task))
         hooks = Hooks(own, session)
         stack.push_async_callback(hooks.stop)
-        await _watch(own, read_config, dispatch, hooks, stop, tls)
+        await _watch(own, read_config, dispatch, hooks, judged_by, stop, tls)
 
 
 async def _alive() -> None:
@@ -165,13 +171,18 @@ async def _watch(
     read_config: ReadConfig,
     dispatch: Dispatch,
     hooks: Hooks,
+    judged_by: _JudgedBy,
     stop: asyncio.Event,
     tls: ssl.SSLContext | None,
 ) -> None:
-    """One look a second for everything: a process that wakes up costs more than what it looks at."""
-    known, judged_at = (0, -1), time.monotonic()
+    """One look a second for everything: a process that wakes up costs more than what it looks at.
+
+    What takes its time is done beside it.
+    """
+    known, attended, judged_at = (0, -1), (0, -1), time.monotonic()
     watched = _watched(own.config)
-    stamps, seen, judged_by = _stamps(watched), None, None
+    stamps, seen = _stamps(watched), None
+    attending = judging = asyncio.create_task(asyncio.sleep(0))
     while not stop.is_set():
         with suppress(TimeoutError):
             async with asyncio.timeout(WATCH_S):
@@ -183,14 +194,13 @@ async def _watch(
             hooks.tell(seen.webhooks)
             # Counted as well, as most comes in through this process.
             if (now := (seen.version[0], seen.size)) != known:
-                dispatch.work_for(seen.work)
-                if seen.attention:
-                    await _attend(own)
-                    dispatch.wake()
                 known = now
+                dispatch.work_for(seen.work)
+            if seen.attention and seen.version != attended and attending.done():
+                attended = seen.version
+                attending = asyncio.create_task(_see_to(partial(attend, own), dispatch))
             if seen.judged_by != judged_by:
-                judged_at = judged_at if judged_by is None else -REJUDGE_S  # done at the start
-                judged_by = seen.judged_by
+                judged_by, judged_at = seen.judged_by, -REJUDGE_S
             # Looked at before they are read: what changes meanwhile is taken over the next time.
             if seen.stamps != stamps:
                 await _reload(own, read_config, dispatch, tls)
@@ -198,11 +208,12 @@ async def _watch(
                 if (after := _watched(own.config)) != watched:
                     # The new ones are looked at before they are read, too.
                     watched, stamps = after, []
-            if time.monotonic() - judged_at > REJUDGE_S:
+            if time.monotonic() - judged_at > REJUDGE_S and judging.done():
                 judged_at = time.monotonic()
-                await asyncio.to_thread(dispatch.judge_quarantine)
+                judging = asyncio.create_task(_see_to(dispatch.judge_quarantine, dispatch))
         except LedgerUnavailableError as error:
             log.error("ledger unavailable", error=str(error))
+    await asyncio.gather(attending, judging)
 
 
 _Stamps = list[tuple[int, int] | None]
@@ -216,7 +227,6 @@ class _Seen(NamedTuple):
         size: How many entries it has.
         work: The peers that something waits for.
         attention: Whether there is something that needs no officer.
-        judged_by: What judgements go by beside certificates: the newest alert and profile.
         stamps: How the files look that say who the peers are.
     """
 
@@ -224,7 +234,7 @@ class _Seen(NamedTuple):
     size: int
     work: set[str]
     attention: bool
-    judged_by: tuple[int, int]
+    judged_by: _JudgedBy
     webhooks: list[Subscriber]
     stamps: _Stamps
 
@@ -237,19 +247,24 @@ def _see(own: OwnAuthority, watched: list[str], before: _Seen | None) -> _Seen:
     return own.ledger.read(
         lambda tx: _Seen(
             version, entries.size(tx), deliveries.with_work(tx), wanted(tx, own),
-            (register.newest(tx), profiles.newest(tx)), subscribers.listed(tx), stamps,
+            _judged_by(tx), subscribers.listed(tx), stamps,
         )
     )  # fmt: skip
 
 
-async def _attend(own: OwnAuthority) -> None:
-    """See to what needs no officer; what cannot be done now is left for the next time."""
+def _judged_by(tx: Transaction) -> _JudgedBy:
+    return register.newest(tx), profiles.newest(tx)
+
+
+async def _see_to(work: Callable[[], object], dispatch: Dispatch) -> None:
+    """Do what needs no officer; what cannot be done now is tried again after the next write."""
     try:
-        await asyncio.to_thread(attend, own)
-    except LedgerUnavailableError:
-        raise
+        await asyncio.to_thread(work)
     except NodeError as error:
         log.error("not attended to", code=error.code, error=str(error))
+    except Exception:  # whatever it is, the node goes on
+        log.exception("not attended to")
+    dispatch.wake()
 
 
 async def _reload(
