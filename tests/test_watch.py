@@ -1,5 +1,6 @@
 """Real nodes driven into each state and back; command, API, metrics and page say the same word."""
 
+import asyncio
 import json
 import re
 import signal
@@ -18,11 +19,15 @@ from typing import Any
 import pytest
 
 from node.exchange.client import new_session
+from node.exchange.dispatch import Dispatch
 from node.ledger import peers
 from node.ledger.alerts import Alert
+from node.office.alert import raise_alert
+from node.office.officer import Officer
 from node.watch import tell as tell_module
 from node.watch.conditions import CONDITIONS, Changed, holding, look
 from node.watch.peers import STATES
+from node.web import serving as web
 from node.web.console import _is_own
 from node.wiring import open_node, read_config
 from tests.nodes import make_homes, mined_here, set_mode, shipments
@@ -450,3 +455,24 @@ class TestWhatATrialFound:
             async with new_session() as session:
                 await tell_module.tell(own, session, Changed([alert], []))
         assert counted.read_text() == "xxx"
+
+
+async def test_what_comes_with_the_start_is_judged_by_at_once(
+    homes: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[int] = []
+    judge = Dispatch.judge_quarantine
+    counted = lambda self: judged.append(judge(self)) or judged[-1]  # noqa: E731
+    monkeypatch.setattr(Dispatch, "judge_quarantine", counted)
+    with open_node(homes["RU"]) as own:
+
+        def ready() -> None:
+            raise_alert(own, Officer(), subject="forged", first="RU00000001", reason="seen")
+
+        stop = asyncio.Event()
+        running = asyncio.create_task(web.serve(own, read_config, stop, ready))
+        async with asyncio.timeout(20):
+            while len(judged) < 2:  # noqa: ASYNC110 - at the start, and by the alert
+                await asyncio.sleep(0.05)
+        stop.set()
+        await running
