@@ -104,8 +104,14 @@ def _bring_up_to_date(database: Path) -> None:
             with in_use(database.parent, alone=True):
                 Ledger(database).close()
         except ConfigError as error:
-            if error.code != "home-in-use" or time.monotonic() > until:
+            if error.code != "home-in-use":
                 raise
+            if time.monotonic() > until:
+                raise ConfigError(
+                    f"{database} has the tables of an earlier version, and somebody has it open; "
+                    "stop the node and wait for other commands, then try again",
+                    code=error.code,
+                ) from None
             time.sleep(0.1)
 
 
