@@ -3,15 +3,16 @@
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from contextvars import copy_context
 from pathlib import Path
 from typing import Any, TypeVar
 
 from node import strict_json
 from node.errors import ConfigError, LedgerUnavailableError
+from node.ledger.readers import Readers
 from node.ledger.sqlite import sqlite3
 
 T = TypeVar("T")
@@ -104,8 +105,8 @@ class Ledger:
         self._closed = False
         self._local = threading.local()
         self._soon = ThreadPoolExecutor(1, "ledger-soon")
-        self._readers = _Readers(READERS, self._connect)
-        self._long_readers = _Readers(LONG_READERS, self._connect)
+        self._readers = Readers(READERS, self._connect)
+        self._long_readers = Readers(LONG_READERS, self._connect)
         try:
             self._writing = self._prepare()
         except sqlite3.DatabaseError as error:
@@ -319,46 +320,6 @@ class Ledger:
                 raise LedgerUnavailableError(f"{self._path}: {error}; see kpnode doctor") from error
             raise
         return result
-
-
-class _Readers:
-    """Connections that read, so many at once, each made when it is first needed."""
-
-    def __init__(self, most: int, connect: Callable[[], sqlite3.Connection]) -> None:
-        self._most = most
-        self._connect = connect
-        self._free = threading.Semaphore(most)
-        self._idle: list[sqlite3.Connection] = []
-        self._closed = False
-
-    @contextmanager
-    def one(self) -> Iterator[sqlite3.Connection]:
-        with self._free:
-            if self._closed:
-                raise LedgerUnavailableError("the ledger is closed")
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                connection = self._new()
-            try:
-                yield connection
-            finally:
-                self._idle.append(connection)
-
-    def _new(self) -> sqlite3.Connection:
-        try:
-            return self._connect()
-        except sqlite3.DatabaseError as error:
-            raise LedgerUnavailableError(f"{error}; see kpnode doctor") from error
-
-    def close(self) -> None:
-        """Wait for what reads, then close every connection; who waits is refused."""
-        self._closed = True
-        for _ in range(self._most):
-            self._free.acquire()
-        while self._idle:
-            self._idle.pop().close()
-        self._free.release(self._most)
 
 
 def each(values: Iterable[str] | Iterable[int]) -> str:
