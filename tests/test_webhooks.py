@@ -18,6 +18,7 @@ from node.errors import LedgerUnavailableError
 from node.office.issue import issue
 from node.office.officer import Officer
 from node.web import serving as web
+from node.web import watching
 from node.wiring import open_node, read_config
 from tests.nodes import serving as process
 from tests.nodes import shipments
@@ -222,8 +223,8 @@ async def test_nobody_is_told_later_for_what_the_node_sees_to(
         begun.set()
         assert go.wait(20)
 
-    monkeypatch.setattr(web, "attend", slow)
-    monkeypatch.setattr(web, "wanted", lambda *_: True)
+    monkeypatch.setattr(watching, "attend", slow)
+    monkeypatch.setattr(watching, "wanted", lambda *_: True)
     with open_node(ru) as own:
         running = asyncio.create_task(web.serve(own, read_config, stop, lambda: None))
         assert await asyncio.to_thread(begun.wait, 20)
@@ -254,7 +255,7 @@ async def test_a_ledger_that_cannot_be_read_for_a_while_ends_nothing(
             failures.extend([LedgerUnavailableError("simulated: locked")] * 6)
 
         monkeypatch.setattr(own.ledger, "read", fails_first)
-        monkeypatch.setattr(web, "WATCH_S", 0.01)
+        monkeypatch.setattr(watching, "WATCH_S", 0.01)
         stop = asyncio.Event()
         running = asyncio.create_task(web.serve(own, read_config, stop, ready))
         async with asyncio.timeout(20):

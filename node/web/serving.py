@@ -1,48 +1,33 @@
-"""The running node: both listeners, the couriers, and an eye on what others change."""
+"""The running node: both listeners, the couriers, and all that goes on beside them."""
 
 import asyncio
-import os
 import ssl
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, suppress
-from functools import partial
-from pathlib import Path
-from typing import NamedTuple
+from contextlib import AsyncExitStack
 
 import aiohttp
 import structlog
 from aiohttp import web
 
 from node.authority import OwnAuthority
-from node.config import PEERS_FILE, REFERENCE_FOLDER, Config, Endpoint
+from node.config import Endpoint
 from node.crew import seldom_collect
-from node.domain.reference import FILES as REFERENCE_FILES
-from node.errors import ConfigError, LedgerUnavailableError, NodeError
+from node.errors import ConfigError, LedgerUnavailableError
 from node.exchange.client import new_session
 from node.exchange.dispatch import Dispatch
-from node.ledger import alerts, deliveries, entries, peers, profiles, register, subscribers
-from node.ledger.database import Transaction
-from node.ledger.subscribers import Subscriber
-from node.office.attend import attend, wanted
-from node.tls import files as tls_files
-from node.tls import renew, server_context
+from node.ledger import alerts, peers
+from node.tls import server_context
 from node.watch import conditions
 from node.watch.tell import tell
 from node.web import console, peer_listener, supervisor
 from node.web.hooks import Hooks
+from node.web.watching import WATCH_S, ReadConfig, judged_by, tell_peers, watch
 
 HOLDER = "serve"
 
-WATCH_S = 1.0
-"""Commands write beside a running node; it notices within two seconds."""
-
 LOOK_S = 10.0
 """Between two looks at the conditions of alerts."""
-
-REJUDGE_S = 600.0
-"""A clock that was wrong, or a date that comes, lets refused documents pass."""
 
 THREADS = 48
 SHUTDOWN_S = 10.0
@@ -50,11 +35,6 @@ LINGER_S = 2.0
 """How long the rest of a refused body is still read, so that the answer gets through."""
 
 log = structlog.get_logger()
-
-ReadConfig = Callable[[Path], Config]
-
-_JudgedBy = tuple[int, int]
-"""What judgements go by beside certificates: the newest alert and profile."""
 
 
 async def serve(
@@ -84,10 +64,10 @@ async def serve(
         await listen(stack, console_app, own.config.node.console)
         # Only one process can have this port, so what a former one still holds is nobody's.
         await asyncio.to_thread(own.ledger.write, lambda tx: peers.drop_leases(tx, HOLDER))
-        judged_by = await asyncio.to_thread(own.ledger.read, _judged_by)
+        before = await asyncio.to_thread(own.ledger.read, judged_by)
         stack.push_async_callback(dispatch.stop)
         await dispatch.start()
-        _tell_peers(own)
+        tell_peers(own)
         ready()
         supervisor.tell("READY=1")
         stack.callback(supervisor.tell, "STOPPING=1")
@@ -95,7 +75,7 @@ async def serve(
             stack.push_async_callback(_end, asyncio.create_task(task))
         hooks = Hooks(own, session)
         stack.push_async_callback(hooks.stop)
-        await _watch(own, read_config, dispatch, hooks, judged_by, stop, tls)
+        await watch(own, read_config, dispatch, hooks, before, stop, tls)
 
 
 async def _alive() -> None:
@@ -164,151 +144,3 @@ async def listen(
             f"cannot listen on {endpoint.host}:{endpoint.port}: {error.strerror or error}",
             code="cannot-listen",
         ) from None
-
-
-async def _watch(
-    own: OwnAuthority,
-    read_config: ReadConfig,
-    dispatch: Dispatch,
-    hooks: Hooks,
-    judged_by: _JudgedBy,
-    stop: asyncio.Event,
-    tls: ssl.SSLContext | None,
-) -> None:
-    """One look a second for everything: a process that wakes up costs more than what it looks at.
-
-    What takes its time is done beside it.
-    """
-    known, attended, judged_at = (0, -1), (0, -1), time.monotonic()
-    watched = _watched(own.config)
-    stamps, seen = _stamps(watched), None
-    attending = judging = asyncio.create_task(asyncio.sleep(0))
-    while not stop.is_set():
-        with suppress(TimeoutError):
-            async with asyncio.timeout(WATCH_S):
-                await stop.wait()
-        if (error := dispatch.failed()) is not None:
-            raise error
-        try:
-            seen = await asyncio.to_thread(_see, own, watched, seen)
-            hooks.tell(seen.webhooks)
-            # Counted as well, as most comes in through this process.
-            if (now := (seen.version[0], seen.size)) != known:
-                known = now
-                dispatch.work_for(seen.work)
-            if seen.attention and seen.version != attended and attending.done():
-                attended = seen.version
-                attending = asyncio.create_task(_see_to(partial(attend, own), dispatch))
-            if seen.judged_by != judged_by:
-                judged_by, judged_at = seen.judged_by, -REJUDGE_S
-            # Looked at before they are read: what changes meanwhile is taken over the next time.
-            if seen.stamps != stamps:
-                await _reload(own, read_config, dispatch, tls)
-                stamps = seen.stamps
-                if (after := _watched(own.config)) != watched:
-                    # The new ones are looked at before they are read, too.
-                    watched, stamps = after, []
-            if time.monotonic() - judged_at > REJUDGE_S and judging.done():
-                judged_at = time.monotonic()
-                judging = asyncio.create_task(_see_to(dispatch.judge_quarantine, dispatch))
-        except LedgerUnavailableError as error:
-            log.error("ledger unavailable", error=str(error))
-    await asyncio.gather(attending, judging)
-
-
-_Stamps = list[tuple[int, int] | None]
-
-
-class _Seen(NamedTuple):
-    """What a look finds.
-
-    Attributes:
-        version: Of the ledger.
-        size: How many entries it has.
-        work: The peers that something waits for.
-        attention: Whether there is something that needs no officer.
-        stamps: How the files look that say who the peers are.
-    """
-
-    version: tuple[int, int]
-    size: int
-    work: set[str]
-    attention: bool
-    judged_by: _JudgedBy
-    webhooks: list[Subscriber]
-    stamps: _Stamps
-
-
-def _see(own: OwnAuthority, watched: list[str], before: _Seen | None) -> _Seen:
-    """Look; where nobody has written since, the ledger is not read."""
-    stamps, version = _stamps(watched), own.ledger.version()
-    if before is not None and before.version == version:
-        return before._replace(stamps=stamps)
-    return own.ledger.read(
-        lambda tx: _Seen(
-            version, entries.size(tx), deliveries.with_work(tx), wanted(tx, own),
-            _judged_by(tx), subscribers.listed(tx), stamps,
-        )
-    )  # fmt: skip
-
-
-def _judged_by(tx: Transaction) -> _JudgedBy:
-    return register.newest(tx), profiles.newest(tx)
-
-
-async def _see_to(work: Callable[[], object], dispatch: Dispatch) -> None:
-    """Do what needs no officer; what cannot be done now is tried again after the next write."""
-    try:
-        await asyncio.to_thread(work)
-    except NodeError as error:
-        log.error("not attended to", code=error.code, error=str(error))
-    except Exception:  # whatever it is, the node goes on
-        log.exception("not attended to")
-    dispatch.wake()
-
-
-async def _reload(
-    own: OwnAuthority, read_config: ReadConfig, dispatch: Dispatch, tls: ssl.SSLContext | None
-) -> None:
-    try:
-        config = await asyncio.to_thread(read_config, own.config.home)
-        if tls is not None:
-            renew(tls, own.config.tls, config.peers)
-        await asyncio.to_thread(own.reload_peers, config)
-    except ConfigError as error:
-        log.error(
-            "settings, keys, certificates or reference tables not taken over; the former ones stay",
-            error=str(error),
-        )
-        return
-    if (config.node, config.tls) != (own.config.node, own.config.tls):
-        log.warning("[node] or [tls] has changed; that is taken over at the next start")
-    await dispatch.start()
-    _tell_peers(own)
-
-
-def _tell_peers(own: OwnAuthority) -> None:
-    log.info("peers", peers=sorted(own.book.ring))
-    for peer, reason in own.book.stopped.items():
-        log.error("peer stopped", peer=peer, reason=reason)
-
-
-def _watched(config: Config) -> list[str]:
-    """The files that say who the peers are."""
-    key_sets = (peer.jwks for peer in config.peers)
-    tables = (config.home / REFERENCE_FOLDER / name for name in REFERENCE_FILES)
-    tls = tls_files(config.tls, config.peers)
-    return [str(path) for path in (config.home / PEERS_FILE, *key_sets, *tables, *tls)]
-
-
-def _stamps(files: list[str]) -> _Stamps:
-    """Size and time of change of files."""
-    stamps: _Stamps = []
-    for path in files:
-        try:
-            stat = os.stat(path)
-        except OSError:
-            stamps.append(None)
-        else:
-            stamps.append((stat.st_size, stat.st_mtime_ns))
-    return stamps
