@@ -1,6 +1,6 @@
 """Time is handed in: one small protocol and the real clock."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Protocol
 
 CLOCK_GRACE_S = 120
@@ -23,12 +23,17 @@ class SystemClock:
         return datetime.now(UTC)
 
 
+def days_after(day: date, days: int) -> date:
+    """The day so many days later, or earlier; beyond the calendar's ends, its last or first."""
+    return date.fromordinal(max(1, min(day.toordinal() + days, date.max.toordinal())))
+
+
 def first_elsewhere(day: str) -> str:
     """The day that the first hours of a day still have further west: the one before.
 
     What is issued in Moscow after midnight is confirmed in Antwerp on the eve.
     """
-    return (date.fromisoformat(day) - timedelta(days=1)).isoformat()
+    return days_after(date.fromisoformat(day), -1).isoformat()
 
 
 def iso(at_s: int) -> str:

@@ -48,6 +48,11 @@ RULES: dict[str, Rule] = {
         "A table handed to a command is CSV in UTF-8, with the columns of certificate export.",
         "RFC 4180",
     ),
+    "KP-J-007": Rule(
+        "not-judged",
+        "The node can judge the document; where it fails at one, that is kept for a later version.",
+        "protocol 3 rule 1",
+    ),
     # Signature and trust
     "KP-S-001": Rule(
         "unknown-issuer",

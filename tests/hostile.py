@@ -13,6 +13,7 @@ import aiohttp
 
 from node.authority import OwnAuthority
 from node.jose.signing import new_jti
+from tests.serving import hung_up
 from tests.wire import Wire, b64, payload, unb64
 
 BUNDLE, RECEIPT = "application/vnd.kp.bundle", "application/jose"
@@ -51,7 +52,9 @@ class Attacker:
                 skip_auto_headers=("Content-Type",), allow_redirects=False,
             ) as answer,
         ):  # fmt: skip
-            return Answer(answer.status, await answer.read())
+            told = Answer(answer.status, await answer.read())
+        await hung_up()
+        return told
 
     async def post(self, raw: bytes, **headers: str) -> Answer:
         import io
@@ -517,6 +520,10 @@ def _documents() -> Iterator[Case]:
         ("of another authority", lambda a: a.certificate(iss="BY"), "wrong-authority"),
         ("of the node itself", lambda a: a.certificate(iss="EU-BE"), "wrong-authority"),
         ("of the future", lambda a: a.certificate(iat=a.own.now_s() + 1000), "issued-in-future"),
+        ("a confirmation of the year 58,875", lambda a: _example(a, "confirmation", iat=1000 * a.own.now_s()), "issued-in-future"),
+        ("a technical certificate of the last second", lambda a: _example(a, "technical-certificate", iat=2**53 - 1), "issued-in-future"),
+        ("a technical certificate of the last day", lambda a: _example(a, "technical-certificate", issued_on="9999-12-31", expires_on="9999-12-31"), "dates-inconsistent"),
+        ("a succession of the future", lambda a: _succession(a, "kpx-sandbox/RU/2", iat=2**53 - 1), "issued-in-future"),
         ("with exp", lambda a: a.certificate(exp=a.own.now_s()), "schema-invalid"),
         ("a member more", lambda a: a.certificate({"admin": True}), "schema-invalid"),
         ("carats as a float", lambda a: a.certificate({"totals": {"carats": 1.5, "value_usd": "1.00"}}), "schema-invalid"),
@@ -575,6 +582,11 @@ def _forks() -> Iterator[Case]:
         a.wire.log.leaves[0] = bytes(32)
         return a.send()
 
+    yield Case(
+        "a proof from nothing", lambda a: a.send(
+            log=a.claims()["body"]["log"] | {"from_size": 0, "consistency": ["A" * 43]}
+        ), 400, "bad-proof",
+    )  # fmt: skip
     yield Case("a replay", replayed, 200, None)
     yield Case("a gap", gap, 200, None)
     yield Case("a held position with another document", reordered, 409, "stream-fork")
@@ -588,7 +600,7 @@ def _forks() -> Iterator[Case]:
     yield Case("anything after a rewritten log", lambda a: a.send(), 409, "log-fork")
 
 
-def _example(a: Attacker, kind: str) -> bytes:
+def _example(a: Attacker, kind: str, iat: int | None = None, **changes: Any) -> bytes:
     from pathlib import Path
 
     path = Path(__file__).parents[1] / f"schemas/examples/valid/{kind}.v1.json"
@@ -596,15 +608,16 @@ def _example(a: Attacker, kind: str) -> bytes:
     for member in claims["body"].values():
         if isinstance(member, dict) and "authority" in member:
             member["authority"] = "RU"
-    return a.wire.document(claims["body"], kind, re=claims["re"])
+    iat = a.own.now_s() if iat is None else iat
+    return a.wire.document(claims["body"] | changes, kind, re=claims["re"], iat=iat)
 
 
-def _succession(a: Attacker, origin: str) -> bytes:
+def _succession(a: Attacker, origin: str, **claims: Any) -> bytes:
     body = {
         "origin": origin, "predecessor": a.wire.checkpoint(), "because": "x",
         "announced_by": {"authority": "RU", "on": "2026-11-24"},
     }  # fmt: skip
-    return a.wire.document(body, "succession")
+    return a.wire.document(body, "succession", **claims)
 
 
 def _stray(m: bytes) -> bytes:

@@ -31,6 +31,13 @@ async def listening(own: OwnAuthority, limits: Limits | None = None) -> AsyncIte
         )
         await listen(stack, console.application(own, lambda: None), node.console)
         yield node.url
+    await hung_up()
+
+
+async def hung_up() -> None:
+    """Wait for connections that are being closed: a body that was refused early is still on its way."""
+    transports = asyncio.get_running_loop()._transports.values()  # type: ignore[attr-defined]
+    await until(lambda: not any(t.is_closing() and t._sock for t in list(transports)))
 
 
 @asynccontextmanager

@@ -1,11 +1,18 @@
 """More than 150 things a hostile peer may do to a running node: each is refused with its code."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from node.authority import OwnAuthority
+from node.documents import Content
+from node.domain import judgement
+from node.domain.context import Context
+from node.errors import Finding
+from node.exchange import quarantine
+from node.ids import Authority
 from node.ledger import entries, peers
 from node.watch.peers import status
 from node.web.limits import Limits, Patience
@@ -75,8 +82,6 @@ class TestPatience:
     """Bodies that come drop by drop; the node's patience is a second here, not minutes."""
 
     async def _drip(self, own: OwnAuthority, url: str, first: bytes) -> int:
-        import asyncio
-
         host, port = own.config.node.listen.host, own.config.node.listen.port
         reader, writer = await asyncio.open_connection(host, port)
         writer.write(
@@ -132,8 +137,6 @@ class TestPatience:
     async def test_strangers_are_counted_by_address(
         self, ru: OwnAuthority, be: OwnAuthority
     ) -> None:
-        import asyncio
-
         limits = Limits(loopback_too=True)  # all of this test comes from this machine
         host, port = be.config.node.listen.host, be.config.node.listen.port
         head = (
@@ -156,15 +159,16 @@ class TestPatience:
 
 
 class TestQuarantine:
-    async def test_a_thousand_refused_documents_pause_the_peer_until_an_operator_has_looked(
+    async def test_ten_thousand_refused_documents_pause_the_peer_until_an_operator_has_looked(
         self, ru: OwnAuthority, be: OwnAuthority
     ) -> None:
         from node.office import hold_peer
 
         attacker = Attacker(ru, be, be)
         async with listening(be):
-            await attacker.deliver(*(b"refused %d" % n for n in range(999)))
-            await attacker.deliver(b"one more")
+            for lot in range(10):
+                assert (await attacker.send()).status == 200
+                await attacker.deliver(*(b"refused %d %d" % (lot, n) for n in range(1000)))
             paused = await attacker.send()
             told = be.ledger.read(lambda tx: peers.incidents(tx, "RU"))
             hold_peer.resume(be, "RU", "their test system, switched off")
@@ -192,3 +196,62 @@ class TestQuarantine:
         assert rows["n"] == 280
         assert rows["kept"] <= 64 * 1024 * 1024
         assert rows["dropped"] > 0
+
+
+class TestOwnFaults:
+    """A rule that fails, which is simulated: none is known to."""
+
+    @pytest.mark.parametrize("asks_the_ledger", [False, True])
+    async def test_one_document_that_cannot_be_judged_blocks_no_other(
+        self,
+        ru: OwnAuthority,
+        be: OwnAuthority,
+        monkeypatch: pytest.MonkeyPatch,
+        asks_the_ledger: bool,
+    ) -> None:
+        def fails(document: Content, _: Context) -> Iterator[Finding]:
+            if document.body["number"] == "RU00000002":
+                raise OverflowError("date value out of range")
+            yield from ()
+
+        monkeypatch.setitem(
+            judgement.STEPS, "certificate",
+            judgement.Steps((fails,), frozenset({fails} if asks_the_ledger else ())),
+        )  # fmt: skip
+        attacker = Attacker(ru, be, be)
+        async with listening(be):
+            results = await attacker.deliver(
+                *(attacker.certificate({"number": f"RU0000000{n}"}) for n in (1, 2, 3))
+            )
+            monkeypatch.undo()  # the next version of the node
+            mended = quarantine.judge_again(be, Authority("RU"))
+
+        assert [r["outcome"] for r in results] == ["accepted", "rejected", "accepted"]
+        assert [e["code"] for e in results[1]["errors"]] == ["not-judged"]
+        assert mended == 1
+
+
+class TestExpect:
+    @pytest.mark.parametrize(
+        ("header", "status"),
+        [
+            ("Content-Length: 100", b"100"),
+            ("Content-Length: 8388609", b"413"),
+            ("Content-Length: 100\r\nContent-Encoding: gzip", b"415"),
+        ],
+    )
+    async def test_a_body_is_asked_for_only_where_the_headers_are_good(
+        self, ru: OwnAuthority, be: OwnAuthority, header: str, status: bytes
+    ) -> None:
+        async with listening(be):
+            host, port = be.config.node.listen.host, be.config.node.listen.port
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write(
+                b"POST /kpx/v1/bundles HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+                b"Content-Type: application/vnd.kp.bundle\r\n" + header.encode() + b"\r\n\r\n"
+            )
+            line = await reader.readline()
+            writer.close()
+            await writer.wait_closed()
+
+        assert line.split()[1] == status

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.clock import days_after
 from node.documents import Draft
 from node.domain import certificate
 from node.domain.context import Context
@@ -159,6 +160,14 @@ def test_there_are_sixty_participants_today() -> None:
 )
 def test_the_last_day_of_validity(rule: Validity, issued: str, last: str) -> None:
     assert rule.last_day(date.fromisoformat(issued)) == date.fromisoformat(last)
+
+
+@pytest.mark.parametrize(
+    ("day", "days", "expected"),
+    [("0001-01-01", -1, "0001-01-01"), ("9999-12-31", 60, "9999-12-31"), ("2028-02-28", 1, "2028-02-29")],
+)  # fmt: skip
+def test_days_end_with_the_calendar(day: str, days: int, expected: str) -> None:
+    assert days_after(date.fromisoformat(day), days).isoformat() == expected
 
 
 def test_a_number_outside_the_announced_ranges_is_out_of_range() -> None:

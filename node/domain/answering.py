@@ -6,11 +6,11 @@ certificate; what a kind demands of its own values is in the functions below it.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from node.clock import first_elsewhere
+from node.clock import days_after, first_elsewhere
 from node.documents import Content
 from node.domain import certificate, states
 from node.domain.context import Context
@@ -76,7 +76,7 @@ def technical_dates(document: Content, context: Context) -> Iterator[Finding]:
     issued, expires = (date.fromisoformat(document.body[m]) for m in ("issued_on", "expires_on"))
     if not context.has_begun(issued):
         yield finding("KP-L-012", "/issued_on", f"{issued} has not begun anywhere")
-    longest = issued + timedelta(days=TECHNICAL_DAYS)
+    longest = days_after(issued, TECHNICAL_DAYS)
     if not issued < expires <= longest:
         detail = f"expected after {issued} and {longest} at the latest, got {expires}"
         yield finding("KP-L-012", "/expires_on", detail)
@@ -222,7 +222,7 @@ def _technical(document: Content, held: HeldCertificate, context: Context) -> It
     if "consultation" in body:
         consulted = date.fromisoformat(body["consultation"]["on"])
         # East of here the certificate may bear tomorrow's date.
-        earliest = date.fromisoformat(held.body["issued_on"]) - timedelta(days=1)
+        earliest = days_after(date.fromisoformat(held.body["issued_on"]), -1)
         if consulted < earliest or not context.has_begun(consulted):
             detail = f"expected {earliest} to {body['issued_on']}, got {consulted}"
             yield finding("KP-L-012", "/consultation/on", detail)

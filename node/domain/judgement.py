@@ -72,9 +72,9 @@ STEPS: dict[str, Steps] = {
         frozenset({certificate.number_is_free, certificate.alerts}),
     ),
     "confirmation": _answering(
+        answering.not_ahead,
         capability.capable,
         answering.arrival,
-        answering.not_ahead,
         certificate.headings,
         certificate.sums,
     ),
@@ -82,7 +82,7 @@ STEPS: dict[str, Steps] = {
     "resolution": _answering(answering.not_ahead),
     "amendment": _answering(answering.not_ahead),
     "technical-certificate": _answering(
-        capability.capable, answering.not_ahead, answering.technical_dates
+        answering.not_ahead, capability.capable, answering.technical_dates
     ),
     "return": _answering(answering.arrival, answering.not_ahead),
     "revocation": _answering(answering.not_ahead),
@@ -108,7 +108,9 @@ STEPS: dict[str, Steps] = {
         ),
         frozenset(),
     ),
-    "succession": Steps((answering.authority_matches, succession.own_log), frozenset()),
+    "succession": Steps(
+        (answering.authority_matches, answering.not_ahead, succession.own_log), frozenset()
+    ),
     "record": _answering(),
 }
 

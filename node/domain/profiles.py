@@ -8,9 +8,11 @@ import calendar
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import MAXYEAR, date
 from functools import lru_cache
 from typing import Any
+
+from node.clock import days_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +24,12 @@ class Validity:
 
     def last_day(self, issued_on: date) -> date:
         """The last day of validity; of a month without that day, its last day."""
-        if issued_on > date.max - timedelta(days=self.days + 31 * self.months):
-            return date.max
         if self.days:
-            return issued_on + timedelta(days=self.days)
+            return days_after(issued_on, self.days)
         year, month = divmod(issued_on.month - 1 + self.months, 12)
         year, month = issued_on.year + year, month + 1
+        if year > MAXYEAR:
+            return date.max
         return date(year, month, min(issued_on.day, calendar.monthrange(year, month)[1]))
 
 

@@ -49,7 +49,7 @@ def check_known(own: OwnAuthority, issuer: str, tx: Transaction | None = None) -
     if state is not None and state.paused_at is not None:
         raise ProblemError(
             "paused",
-            "this node's operator has paused the exchange",
+            "the exchange with this peer is paused here; its operator should call ours",
             {"retry_after": RETRY_AFTER_PAUSE_S},
         )
 

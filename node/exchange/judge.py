@@ -10,7 +10,7 @@ from node.domain import certificate
 from node.domain.context import Context
 from node.domain.judgement import PASSED, Judgement, judge_content, judge_with_ledger
 from node.domain.kinds import ALERT, CERTIFICATE, KINDS, Kind
-from node.errors import Finding, RefusedError, refuse
+from node.errors import Finding, RefusedError, finding, refuse
 from node.ids import EVERYONE, Authority, DocId, Kid
 from node.jose.strict import parse
 from node.jose.verify import KeyRing, verify
@@ -18,6 +18,9 @@ from node.schema.validation import check_document, formed
 
 T = TypeVar("T", UnverifiedJws, SignedDocument)
 R = TypeVar("R")
+
+FAULTS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What a mistake in a rule raises; nothing that concerns machine, ledger or caller."""
 
 LOT = 64
 """Lines judged in one go: some twenty milliseconds of work."""
@@ -46,7 +49,10 @@ class Verdict(NamedTuple):
         """
         if self.document is None:
             return self.content.findings
-        return judge_with_ledger(self.document, context, self.content).findings
+        try:
+            return judge_with_ledger(self.document, context, self.content).findings
+        except FAULTS as fault:
+            return (_not_judged(fault),)
 
     @property
     def signed(self) -> SignedDocument:
@@ -116,9 +122,20 @@ class Judge:
         All go through a step before any goes through the next: its code stays in the processor's
         cache, and many lines take a fifth less.
 
+        A fault of this node refuses the line at which it comes, no other: quarantine is judged again
+        when the node is started anew.
+
         Args:
             lines: As in a bundle.
         """
+        try:
+            return self._judge(lines)
+        except FAULTS as fault:
+            if len(lines) > 1:
+                return [verdict for line in lines for verdict in self.judge([line])]
+            return [Verdict(lines[0].raw, False, None, Judgement(0, (_not_judged(fault),)))]
+
+    def _judge(self, lines: Sequence[Line]) -> list[Verdict]:
         parsed = [self._parse(line) for line in lines]
         signed = [_go_on(one, self._verify) for one in parsed]
         in_form = [_go_on(one, _form) for one in signed]
@@ -205,6 +222,11 @@ def _go_on(one: T | Verdict, step: Callable[[T], R]) -> R | Verdict:
         return step(one)
     except RefusedError as refusal:
         return Verdict(one.raw, True, None, Judgement(0, refusal.findings))
+
+
+def _not_judged(fault: Exception) -> Finding:
+    """KP-J-007: one bad document never blocks a stream, not even where the fault is here."""
+    return finding("KP-J-007", "", f"a fault of this node: {type(fault).__name__}")
 
 
 def _form(signed: SignedDocument) -> Document:

@@ -88,16 +88,15 @@ def check_manifest_log(
     if shown.size > held.size:
         if log["from_size"] != held.size:
             raise _proof_needed(held, f"expected a proof from {held.size}, got {log['from_size']}")
-        proof = hashes(log["consistency"])
-        if not tree.verify_consistency(held.size, shown.size, proof, held.root, shown.root):
+        if not _proves(log, held, shown):
             raise ProblemError("bad-proof", f"size {shown.size} does not follow from {held.size}")
         return shown
     if shown.size < held.size and not heartbeat:
         raise _proof_needed(held, f"expected a checkpoint of {held.size} or more")
     check_seen(tx, peer, shown)
-    if log["from_size"] == held.size == shown.size and log["consistency"]:
-        raise ProblemError("bad-proof", f"nothing is to be proven from {held.size} to itself")
-    if log["from_size"] > shown.size:
+    # No news; but a proof that could not be of any log is none, wherever it starts.
+    start = shown if log["from_size"] == shown.size else _seen_at(tx, peer, shown, log["from_size"])
+    if log["from_size"] > shown.size or (start and not _proves(log, start, shown)):
         raise ProblemError("bad-proof", f"no proof leads from {log['from_size']} to {shown.size}")
     return shown
 
@@ -115,14 +114,25 @@ def check_seen(tx: Transaction, peer: Authority, shown: Seen) -> None:
     Raises:
         ForkError: Other root at the same size.
     """
-    empty = Seen(0, tree.EMPTY_ROOT, "")
-    before = witness.seen(tx, peer, shown.log, shown.size) or (empty if shown.size == 0 else None)
+    before = _seen_at(tx, peer, shown, shown.size)
     if before is not None and before.root != shown.root:
         raise ForkError(
             "log-fork",
             f"two roots of the log of {peer} at size {shown.size}",
             {"held": before.note, "shown": shown.note},
         )
+
+
+def _seen_at(tx: Transaction, peer: Authority, shown: Seen, size: int) -> Seen | None:
+    """What was seen at a size of the log that a checkpoint is of; every log has been empty."""
+    before = witness.seen(tx, peer, shown.log, size)
+    return Seen(0, tree.EMPTY_ROOT, "", shown.log) if before is None and size == 0 else before
+
+
+def _proves(log: Mapping[str, Any], old: Seen, new: Seen) -> bool:
+    """Whether the proof of a log part leads from one checkpoint to the other."""
+    proof = hashes(log["consistency"])
+    return tree.verify_consistency(old.size, new.size, proof, old.root, new.root)
 
 
 def check_own_head(tx: Transaction, head: Mapping[str, Any] | None) -> str | None:
@@ -204,7 +214,8 @@ def gap_before(
 
     Raises:
         ForkError: Other root at a size seen before.
-        ProblemError: ``bad-proof``: the log has ended, or has not been announced.
+        ProblemError: ``bad-proof``: the log has ended or has not been announced, or the receipt's
+            own proof starts where it should and does not verify.
     """
     held = _held(tx, own, peer, shown)
     if shown.log < held.log:
@@ -213,12 +224,14 @@ def gap_before(
     if shown.size == held.size:
         return None
     old, new = sorted((held, shown), key=lambda seen: seen.size)
-    proofs = [bridge] if bridge is not None else []
     if shown is new and log["from_size"] == held.size:
-        proofs.append(hashes(log["consistency"]))
-    for proof in proofs:
-        if tree.verify_consistency(old.size, new.size, proof, old.root, new.root):
-            return None
+        if not _proves(log, old, new):
+            raise ProblemError("bad-proof", f"size {new.size} does not follow from {old.size}")
+        return None
+    if bridge is not None and tree.verify_consistency(
+        old.size, new.size, bridge, old.root, new.root
+    ):
+        return None
     return Gap(old.size, new.size)
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from node.authority import OwnAuthority
+from node.clock import days_after
 from node.domain.facts import HeldCertificate, Inquiry
 from node.domain.inquiry import is_destination
 from node.domain.kinds import ANSWER, INQUIRY
@@ -86,7 +86,7 @@ def ask(
             "read": read or None,
             "paper": paper,
             "send_document": True if asks == "genuine" and held is None else None,
-            "answer_by": answer_by or (day + timedelta(days=DAYS)).isoformat(),
+            "answer_by": answer_by or days_after(day, DAYS).isoformat(),
             "reason": reason,
             "asked_by": officer.signs(own, day),
         }

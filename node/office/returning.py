@@ -1,10 +1,10 @@
 """Goods that go back, or to a laboratory: technical certificates (Order 269 articles 8, 12, 19)."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 from node.authority import OwnAuthority
+from node.clock import days_after
 from node.domain.answering import TECHNICAL_DAYS
 from node.domain.kinds import RETURN, TECHNICAL_CERTIFICATE
 from node.office.act import Circumstances, Done, perform
@@ -93,7 +93,7 @@ def _technical(
             "technical_number": technical_number,
             "purpose": purpose,
             "issued_on": case.today.isoformat(),
-            "expires_on": (case.today + timedelta(days=TECHNICAL_DAYS)).isoformat(),
+            "expires_on": days_after(case.today, TECHNICAL_DAYS).isoformat(),
             "reason": reason,
             **more,
             "containers": [{"seal": seal} for seal in seals],

@@ -5,11 +5,11 @@ Nothing here is stored: the lists follow from the states, the day, and what this
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from node.authority import OwnAuthority
-from node.clock import iso
+from node.clock import days_after, iso
 from node.domain import states
 from node.domain.facts import Alert
 from node.domain.states import EXPORTER, HELD, HOLDABLE, IMPORTER
@@ -91,12 +91,12 @@ def _overdue(tx: Transaction, asked: Asked) -> Iterator[Item]:
     allowed, peers = asked.own.config.thresholds, asked.own.config.peers
     limits = [allowed(name).overdue_days for name in ("", *(peer.authority for peer in peers))]
     least = min(limits) if asked.older_than_days is None else asked.older_than_days
-    until = (asked.today - timedelta(days=least)).isoformat()
+    until = days_after(asked.today, -least).isoformat()
     for one in certificates.in_states(tx, EXPORTER, UNCONFIRMED, issued_until=until):
         limit = asked.older_than_days
         if limit is None:
             limit = allowed(one.peer).overdue_days
-        due = date.fromisoformat(one.body["issued_on"]) + timedelta(days=limit)
+        due = days_after(date.fromisoformat(one.body["issued_on"]), limit)
         if due < asked.today:
             reminded = [
                 q for q in inquiries.about(tx, one.number) if q.sent and q.asks == "arrival"
@@ -110,7 +110,7 @@ def _overdue(tx: Transaction, asked: Asked) -> Iterator[Item]:
 
 
 def _expiring(tx: Transaction, asked: Asked) -> Iterator[Item]:
-    since, until = asked.today, asked.today + timedelta(days=asked.within_days)
+    since, until = asked.today, days_after(asked.today, asked.within_days)
     for side, wanted in ((EXPORTER, UNCONFIRMED), (IMPORTER, (*ARRIVING, *HELD))):
         for one in certificates.in_states(
             tx, side, wanted, expiring_from=since.isoformat(), expiring_until=until.isoformat()
@@ -128,7 +128,7 @@ def _never_presented(tx: Transaction, asked: Asked) -> Iterator[Item]:
 
 
 def _expired(tx: Transaction, asked: Asked, side: str, wanted: tuple[str, ...]) -> Iterator[Item]:
-    until = (asked.today - timedelta(days=1)).isoformat()
+    until = days_after(asked.today, -1).isoformat()
     for one in certificates.in_states(tx, side, wanted, expiring_until=until):
         yield _item(one, asked, one.body["expires_on"], asked.own.name)
 

@@ -11,6 +11,17 @@ from node.errors import ProblemError
 from node.web.limits import Patience
 
 
+async def expected(_: web.Request) -> None:
+    """In the place of aiohttp's answer to ``Expect``, which comes before any header is checked."""
+
+
+async def _invite(request: web.Request) -> None:
+    """Tell who waits for it (``100-continue``) that the body is wanted."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # what counts is the answer
+
+
 def check_headers(request: web.Request, media_type: str, limit: int) -> None:
     """Media type and size as announced.
 
@@ -38,7 +49,7 @@ class BundleBody:
         self._quiet_s = patience.quiet_s
         self._first_line_by = now + patience.first_line_s
         self._all_by = now + patience.body_s
-        self._content = request.content
+        self._request = request
         self._read = bytearray()
         self._used = 0
 
@@ -48,6 +59,7 @@ class BundleBody:
         Raises:
             ProblemError: ``too-large`` or ``malformed-bundle``.
         """
+        await _invite(self._request)
         while (end := self._read.find(b"\n")) < 0:
             if len(self._read) > MAX_TRANSPORT_BYTES:
                 raise ProblemError("too-large", "a manifest has at most 1 MiB")
@@ -72,7 +84,7 @@ class BundleBody:
     async def _more(self, until: float) -> bool:
         try:
             async with asyncio.timeout_at(until), asyncio.timeout(self._quiet_s):
-                chunk = await self._content.readany()
+                chunk = await self._request.content.readany()
         except TimeoutError:
             raise malformed("the body comes too slowly") from None
         except HttpProcessingError:
@@ -88,6 +100,7 @@ async def receipt_body(request: web.Request, patience: Patience) -> bytes:
         ProblemError: ``unsupported-media``, ``too-large`` or ``bad-request``.
     """
     check_headers(request, RECEIPT_TYPE, MAX_TRANSPORT_BYTES)
+    await _invite(request)
     received = bytearray()
     try:
         async with asyncio.timeout(patience.first_line_s):

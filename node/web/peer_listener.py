@@ -15,7 +15,7 @@ from node.exchange import answers, tokens
 from node.exchange.receive import Receiver
 from node.ids import Authority
 from node.log.note import vkey
-from node.web import problems
+from node.web import body, problems
 from node.web.body import BundleBody, receipt_body
 from node.web.limits import Limits
 
@@ -33,9 +33,9 @@ def application(
         [
             web.get("/.well-known/kpx.json", handlers.about, allow_head=False),
             web.get("/.well-known/jwks.json", handlers.keys, allow_head=False),
-            web.post("/kpx/v1/bundles", handlers.bundle),
+            web.post("/kpx/v1/bundles", handlers.bundle, expect_handler=body.expected),
             web.get("/kpx/v1/bundles", handlers.waiting, allow_head=False),
-            web.post("/kpx/v1/receipts", handlers.receipt),
+            web.post("/kpx/v1/receipts", handlers.receipt, expect_handler=body.expected),
             web.get("/kpx/v1/position", handlers.position, allow_head=False),
             web.get("/kpx/v1/log/checkpoint", handlers.checkpoint, allow_head=False),
             web.get("/kpx/v1/log/inclusion", handlers.inclusion, allow_head=False),
@@ -78,12 +78,12 @@ class _Handlers:
         return web.json_response(self._own.keys.as_json())
 
     async def bundle(self, request: web.Request) -> web.Response:
-        body = BundleBody(request, self._limits.patience)
+        read = BundleBody(request, self._limits.patience)
         with self._limits.opening(request.remote):
-            opened = await asyncio.to_thread(self._receiver.open, await body.first_line())
+            opened = await asyncio.to_thread(self._receiver.open, await read.first_line())
         self._known(request, opened.peer)
         with self._limits.bundle(opened.peer):
-            rest = b"" if opened.receipt is not None else await body.rest()
+            rest = b"" if opened.receipt is not None else await read.rest()
             receipt = await asyncio.to_thread(self._receiver.receive, opened, rest)
         bind(replay=opened.receipt is not None, documents=rest.count(b"\n"))
         self._contact(opened.peer)
