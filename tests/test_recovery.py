@@ -18,6 +18,7 @@ from node.ids import Authority
 from node.incidents import INCIDENTS
 from node.ledger import certificates, entries, peers, streams, succession, witness
 from node.office import hold_peer
+from node.office.attend import attend, wanted
 from node.office.confirm import confirm
 from node.office.issue import issue
 from node.office.officer import Officer
@@ -211,6 +212,54 @@ class TestLostEntries:
             assert [r["outcome"] for r in taken.results] == ["accepted"]
             assert state(ru).acknowledged == second.first
             assert incidents(ru) == []
+
+    @pytest.mark.parametrize("told", [True, False])
+    async def test_a_peer_that_comes_later_begins_with_the_successor(
+        self, homes: dict[str, Path], clock: SetClock, told: bool
+    ) -> None:
+        settings = homes["RU"] / "peers.toml"
+        with_be = settings.read_text("utf-8")
+        settings.write_text(with_be[: with_be.index("[[peer]]")], "utf-8")
+        kpnode("--home", str(homes["RU"]), "ledger", "resume", "--new-log", "--because", "drill")
+        settings.write_text(with_be, "utf-8")
+
+        with pair(homes, clock) as (ru, be):
+            if told:
+                assert ru.ledger.read(lambda tx: wanted(tx, ru))
+                assert [attend(ru), attend(ru)] == [1, 0]
+            issue(ru, shipments(), Officer())
+            assert await exchange(ru, be) == [None, None]
+            confirm(be, ["RU00010118"], Officer())
+            assert await exchange(ru, be) == [None, None]
+
+            assert len(be_announcements(be)) == told
+            assert certificate(ru, "RU00010118").state == "confirmed"
+            assert incidents(ru) == []
+            assert incidents(be, "RU") == []
+
+    @pytest.mark.parametrize("heard_first", [True, False])
+    async def test_what_was_answered_before_the_log_ended_still_is(
+        self, homes: dict[str, Path], clock: SetClock, heard_first: bool
+    ) -> None:
+        """The receipt is lost on its way; by the next try EU-BE has another log."""
+        with pair(homes, clock) as (ru, be):
+            assert await exchange(ru, be) == [None, None]
+            issue(ru, shipments(), Officer())
+            sent = carry.make(ru, BE)
+            answer = carry.take_in(be, sent.raw).answer
+        with open_node(homes["EU-BE"], clock=clock, alone=True) as be:
+            resume_log(be, "drill", Officer(), new_log=True)
+
+        with pair(homes, clock) as (ru, be):
+            assert carry.take_in(be, sent.raw).answer == answer
+            if heard_first:
+                async with listening(ru):
+                    assert (await deliver(be, "RU")).error is None
+            for _ in range(2):
+                assert await exchange(ru, be) == [None, None]
+
+            assert certificate(ru, "RU00010118").state == "delivered"
+            assert certificate(be, "RU00010118").state == "announced"
 
 
 def be_announcements(own: OwnAuthority) -> list[dict[str, Any]]:

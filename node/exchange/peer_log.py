@@ -167,13 +167,15 @@ def keep(tx: Transaction, own: OwnAuthority, peer: Authority, shown: Seen, now_s
 
     One of a successor whose announcement was not recorded (it stands beyond a gap) is passed over.
     """
-    before = witness.held(tx, peer) or Seen(0, tree.EMPTY_ROOT, "")
-    if shown.log > before.log:
+    before = witness.held(tx, peer)
+    if before is not None and shown.log > before.log:
         origin = _origin(own, peer, shown.log)
         said = succession.announced(tx, peer, origin)
         if said is None:
             return
         transport.forget_spot_checks(tx, peer)
+        # What is under way may have been answered already, with a checkpoint of the log that ended.
+        peers.update(tx, peer, in_flight=None)
         detail = (
             f"{origin} goes on where its predecessor had {claimed_size(said['predecessor'])} "
             f"entries; the last checkpoint of that seen here has {before.size}"
@@ -277,8 +279,10 @@ def _held(
     shown: Seen,
     announcing: Callable[[], Collection[str]] = tuple,
 ) -> Seen:
-    """What a checkpoint must follow: the newest held, or the empty tree of an announced successor."""
-    held = witness.held(tx, peer) or Seen(0, tree.EMPTY_ROOT, "")
+    """What a checkpoint must follow: the newest held, or nothing (first contact, a successor)."""
+    held = witness.held(tx, peer)
+    if held is None:  # whichever log it is, nothing was seen of one before that it could hide
+        return Seen(0, tree.EMPTY_ROOT, "", shown.log)
     if shown.log <= held.log:
         return held
     origin = _origin(own, peer, shown.log)

@@ -114,7 +114,9 @@ class Receiver:
         """
         if opened.receipt is not None:
             # It may never have left: a crash can come between commit and release.
-            self._own.checkpoints.release(receipt.checkpoint_of(opened.receipt))
+            shown = receipt.checkpoint_of(opened.receipt)
+            if not self._own.checkpoints.of_earlier(shown):
+                self._own.checkpoints.release(shown)
             return opened.receipt
         manifest = opened.manifest
         assert manifest is not None

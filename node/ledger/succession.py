@@ -4,7 +4,7 @@ A successor has the documents of the log before it in the same order, hence the 
 leaves of its own origin. The tables of the log before stay in the file, append-only as ever.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,12 +41,22 @@ def listed(tx: Transaction) -> list[Successor]:
 
 def announced(tx: Transaction, iss: str, origin: str) -> Mapping[str, Any] | None:
     """The body of a peer's document that announces one of its logs, or None."""
+    return next((claims["body"] for claims in _announcements(tx, iss, origin)), None)
+
+
+def told(tx: Transaction, iss: str, origin: str) -> set[str]:
+    """Whom an authority has told of one of its logs."""
+    return {name for claims in _announcements(tx, iss, origin) for name in claims["aud"]}
+
+
+def _announcements(tx: Transaction, iss: str, origin: str) -> Iterator[Mapping[str, Any]]:
     rows = tx.execute(
-        "SELECT jws FROM documents WHERE typ = 'vnd.kp.succession.v1+jwt' AND iss = ?",
-        (iss,),
+        "SELECT jws FROM documents WHERE typ = 'vnd.kp.succession.v1+jwt' AND iss = ?", (iss,)
     )
-    bodies: list[Mapping[str, Any]] = [entries.claims(bytes(row["jws"]))["body"] for row in rows]
-    return next((body for body in bodies if body["origin"] == origin), None)
+    for row in rows:
+        claims = entries.claims(bytes(row["jws"]))
+        if claims["body"]["origin"] == origin:
+            yield claims
 
 
 def succeed(

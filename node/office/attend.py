@@ -1,4 +1,4 @@
-"""What a node sees to without an officer: the destination's inquiries, and goods that are flagged."""
+"""What a node sees to without an officer: inquiries of destinations, flagged goods, newcomers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +10,7 @@ from node.errors import LogBehindError, NotFoundError, RefusedError
 from node.ledger import certificates, inquiries, register
 from node.ledger.database import Transaction
 from node.office.act import Circumstances, certificates_of, perform_within
+from node.office.announce import announce, untold
 from node.office.goods import making
 from node.office.inquire import answer_destination, due_to_destination
 from node.office.officer import Officer
@@ -19,13 +20,16 @@ AT_ONCE = 200
 
 
 def attend(own: OwnAuthority) -> int:
-    """Answer inquiries that need no decision, and hold goods whose certificate an alert means.
+    """Do what needs no decision; returns how many things that were.
 
-    Returns how many things were done. Doing it again does nothing more; where nothing may be
-    signed, or someone was faster, it is left for the next time.
+    Inquiries of a destination are answered, goods whose certificate an alert means are held, peers
+    that came after a successor log had begun are told of it. Doing it again does nothing more;
+    where nothing may be signed, or someone was faster, it is left for the next time.
     """
     done = 0
     try:
+        if own.ledger.read(lambda tx: untold(tx, own)):
+            done += own.ledger.write(lambda tx: _announce(tx, own))
         for doc_id in own.ledger.read(lambda tx: _due(tx, own)):
             done += answer_destination(own, doc_id) is not None
         while held := own.ledger.write(lambda tx: _hold(tx, own)):
@@ -37,7 +41,7 @@ def attend(own: OwnAuthority) -> int:
 
 def wanted(tx: Transaction, own: OwnAuthority) -> bool:
     """Whether there is anything to attend to."""
-    return bool(_due(tx, own) or register.unseen_in(tx, IMPORTER, HOLDABLE, 1))
+    return bool(_due(tx, own) or register.unseen_in(tx, IMPORTER, HOLDABLE, 1) or untold(tx, own))
 
 
 def release_all(own: OwnAuthority, alert: str, officer: Officer, *, reason: str) -> list[str]:
@@ -80,6 +84,12 @@ def _held_for(tx: Transaction, alert: str) -> list[str]:
     return [
         one.number for one in held if "alerts" in certificates.held(tx, one).last["record:hold"][1]
     ]
+
+
+def _announce(tx: Transaction, own: OwnAuthority) -> int:
+    own.checkpoints.guard(tx)
+    announce(tx, own, newcomers := untold(tx, own), Officer())
+    return len(newcomers)
 
 
 def _due(tx: Transaction, own: OwnAuthority) -> list[str]:

@@ -4,14 +4,13 @@ from dataclasses import dataclass
 
 from node.authority import OwnAuthority
 from node.config import log_origin
-from node.domain.kinds import SUCCESSION
-from node.errors import ConfigError, RefusedError
+from node.errors import ConfigError
 from node.ledger import acts, peers, recovery, succession
 from node.ledger.checkpoints import all_checkpoints
 from node.ledger.database import Transaction
+from node.office.announce import announce
 from node.office.hold_peer import check_reason
-from node.office.officer import Officer, day_of
-from node.schema.validation import check_payload
+from node.office.officer import Officer
 
 _ENDED = {"log-fork": ("out", "both"), "stream-fork": ("out", "both"), "position-ahead": ("%",)}
 """Incidents, by direction, that show a loss here; a successor log and a place taken anew end them."""
@@ -92,18 +91,7 @@ def _resume(
         for code, directions in _ENDED.items():
             for direction in directions:
                 peers.resolve(tx, name, because, now_s, code=code, direction=direction)
-    for name in own.book.ring:
-        body = {
-            "origin": origin,
-            "predecessor": predecessor,
-            "because": because,
-            "announced_by": officer.signs(own, day_of(own, own.clock.now())),
-        }
-        claims = own.claims([name], body, iat=now_s)
-        if findings := check_payload(f"{SUCCESSION.name}.v1", claims):
-            raise RefusedError(findings)
-        signed = own.seal(SUCCESSION, claims)
-        own.publish(tx, [signed], now_s)
+    announce(tx, own, own.book.ring, officer)
     return Resumed(origin, successor=True, predecessor=predecessor)
 
 
