@@ -392,6 +392,11 @@ RULES: dict[str, Rule] = {
         "An alert that has ended, or was confirmed, is not again.",
         "domain brief 2.8",
     ),
+    "KP-W-007": Rule(
+        "alerted",
+        "What its own participant has called not genuine is not admitted, nor a source; its newest answer counts.",
+        "domain brief S54, S80",
+    ),
     # Profiles
     "KP-P-001": Rule(
         "wrong-authority", "A profile is about the participant of who signed it.", "protocol 2"
@@ -419,5 +424,10 @@ RULES: dict[str, Rule] = {
         "policy-refused",
         "Where four eyes are the policy, who drafted does not issue; both are named.",
         "local policy",
+    ),
+    "KP-N-004": Rule(
+        "wrong-state",
+        "What was found before export is what the certificate says, within the tolerance.",
+        "Order 269 articles 10, 11 (2)",
     ),
 }

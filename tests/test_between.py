@@ -16,11 +16,11 @@ from node.authority import OwnAuthority
 from node.cli.work import NAMES
 from node.domain.reference import reference
 from node.errors import ConfigError, NotFoundError, RefusedError, RefusedShipmentsError
-from node.ledger import acts, certificates, inquiries, register, sources
+from node.ledger import acts, certificates, inquiries, papers, register, sources
 from node.ledger.rebuild import rebuild
 from node.office import table
 from node.office.alert import raise_alert, say_of
-from node.office.attend import attend, release_all
+from node.office.attend import attend, release_all, wanted
 from node.office.confirm import confirm
 from node.office.dispute import amend, dispute, resolve
 from node.office.dossier import chosen, dossier, on_paper, rows
@@ -35,6 +35,7 @@ from node.office.returning import order_return
 from node.office.revoke import revoke
 from node.office.sources import adjust, admit_paper
 from node.watch import worklists
+from node.watch.certificates import shown
 from node.wiring import read_config
 from tests.nodes import SetClock, admit_sources, kpnode, make_homes, opened, shipments
 from tests.pairs import settle_all
@@ -86,6 +87,21 @@ def answered(own: OwnAuthority, number: str = NUMBER) -> Any:
 
 def numbers(own: OwnAuthority, name: str, **how: int) -> list[str]:
     return [item["number"] for item in worklists.read(own, name, **how)]
+
+
+def admit_on_paper(own: OwnAuthority, number: str) -> str:
+    today = own.clock.now().date().isoformat()
+    return admit_paper(own, number, OFFICER, issuer="RU", carats="5.00", received_on=today)
+
+
+def paper_state(own: OwnAuthority, number: str = FORGED) -> str:
+    paper = own.ledger.read(lambda tx: papers.by_number(tx, number))
+    assert paper is not None
+    return paper.state
+
+
+def be_asked(own: OwnAuthority, number: str) -> str:
+    return asked(own, number).doc_id
 
 
 class TestInquiries:
@@ -318,6 +334,107 @@ class TestAlerts:
 
         assert state(ru, third["number"]) == "delivered"
         assert state(be, third["number"]) == "held, announced"
+
+    def test_flagged_goods_on_a_paper_alone_are_held_looked_at_and_then_admitted(
+        self, three: Three
+    ) -> None:
+        ru, be, by = three
+
+        def admit() -> str:
+            return admit_on_paper(be, FORGED)
+
+        alert = raise_alert(by, OFFICER, subject="forged", first=FORGED, reason="seen in Minsk")
+        settle_all(ru, be, by)
+        assert rules(admit) == ["KP-W-002"]
+        present_paper(be, FORGED, OFFICER, issuer="RU")
+        assert be.ledger.read(lambda tx: wanted(tx, be))
+        assert [attend(be), attend(be)] == [1, 0]
+
+        assert paper_state(be) == "held, presented without announcement"
+        assert rules(admit) == ["KP-L-009"]
+        assert rules(lambda: record(be, "hold", FORGED, OFFICER, {"reason": "x"})) == ["KP-L-011"]
+        assert numbers(be, "flagged") == numbers(be, "unannounced") == [FORGED]
+        assert release_all(be, alert, OFFICER, reason="it is good") == [FORGED]
+        assert attend(be) == 0
+        raise_alert(by, OFFICER, subject="stolen-goods", first=FORGED, reason="again")
+        settle_all(ru, be, by)
+        assert paper_state(be) == "held, presented without announcement"
+        record(be, "release", FORGED, OFFICER, {"reason": "it is good"})
+        admit()
+
+        assert paper_state(be) == "admitted on paper"
+        assert numbers(be, "unannounced") == []
+        assert rules(lambda: record(be, "hold", FORGED, OFFICER, {"reason": "x"})) == ["KP-L-011"]
+        be.ledger.write(lambda tx: rebuild(tx, be.name))
+        assert paper_state(be) == "admitted on paper"
+
+    @pytest.mark.parametrize("seized", [False, True])
+    def test_a_document_that_comes_to_a_held_paper_stays_on_hold(
+        self, three: Three, seized: bool
+    ) -> None:
+        ru, be, by = three
+        (third,) = shipments(start=2)
+        number = third["number"]
+        raise_alert(by, OFFICER, subject="forged", first=number, reason="seen in Minsk")
+        settle_all(ru, be, by)
+        present_paper(be, number, OFFICER, issuer="RU")
+        attend(be)
+        if seized:
+            record(be, "seizure", number, OFFICER, {"reason": "x", "case": "1"})
+        issue(ru, [third], OFFICER)
+        settle_all(ru, be, by)
+
+        expected = "seized" if seized else "held, presented"
+        for _ in range(2):
+            assert state(be, number) == expected
+            told = shown(be, number)["timeline"]
+            assert [step["what"] for step in told][:2] == ["record:presentation", "record:hold"]
+            assert [step["state"] for step in told if step["what"] == "received"] == [expected]
+            be.ledger.write(lambda tx: rebuild(tx, be.name))
+        assert attend(be) == 0
+        if not seized:  # what was looked at on the paper needs no second look
+            record(be, "release", number, OFFICER, {"reason": "it is good"})
+            assert attend(be) == 0
+            assert confirm(be, [number], OFFICER)[0].state == "admitted"
+
+    def test_what_its_issuer_disowns_is_seized_and_never_admitted(self, three: Three) -> None:
+        ru, be, by = three
+        present_paper(be, FORGED, OFFICER, issuer="RU")
+        ask(be, FORGED, OFFICER)
+        settle_all(ru, be, by)
+        answer(ru, FORGED, OFFICER, verdict="not-genuine")
+        settle_all(ru, be, by)
+
+        assert rules(lambda: admit_on_paper(be, FORGED)) == ["KP-W-007"]
+        record(be, "hold", FORGED, OFFICER, {"reason": "Moscow has never issued it"})
+        seized = record(be, "seizure", FORGED, OFFICER, {"reason": "forged", "case": "7/2026"})
+
+        assert seized.state == "seized"
+        assert numbers(be, "unannounced") == []
+        assert [(p.number, p.state) for p in be.ledger.read(papers.without_document)] == [
+            (FORGED, "seized")
+        ]
+
+    def test_a_source_that_its_issuer_warns_of_is_none(self, three: Three) -> None:
+        ru, be, by = three
+        alerted, disowned = "RU00019990", "RU00019991"
+        for number in (alerted, disowned):
+            admit_on_paper(be, number)
+            ask(be, number, OFFICER, to="RU")
+        settle_all(ru, be, by)
+        raise_alert(ru, OFFICER, subject="forged", first=alerted, reason="never issued")
+        answer(ru, disowned, OFFICER, verdict="not-genuine")
+        settle_all(ru, be, by)
+
+        def use(number: str) -> list[str]:
+            return rules(
+                lambda: issue(be, [re_export({"number": number, "carats": "4.00"})], OFFICER)
+            )
+
+        assert (use(alerted), use(disowned)) == (["KP-W-001"], ["KP-W-007"])
+        answer(ru, be_asked(ru, disowned), OFFICER, verdict="genuine")
+        settle_all(ru, be, by)
+        issue(be, [re_export({"number": disowned, "carats": "4.00"})], OFFICER)
 
     def test_an_alert_and_its_certificate_in_one_bundle_meet(self, three: Three) -> None:
         ru, be, _ = three

@@ -4,8 +4,9 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -58,6 +59,25 @@ class TestDrafts:
             ("draft", "Officer 1"), ("export-inspection", "Officer 1"), ("issue", "Officer 2"),
         ]  # fmt: skip
         assert audited(ru).ok
+
+    def test_what_was_found_before_export_is_what_is_issued(self, ru: OwnAuthority) -> None:
+        (shipment,) = shipments()
+        carats = Decimal(shipment["totals"]["carats"])
+        draft(ru, [shipment], ONE)
+
+        def inspect(**found: Any) -> None:
+            inspect_export(ru, NUMBER, ONE, found=found, place="Moscow")
+
+        inspect(totals=shipment["totals"] | {"carats": f"{carats - 1:.2f}"})
+        assert refused_shipment(lambda: issue_draft(ru, NUMBER, TWO)) == ("wrong-state", "KP-N-004")
+        with_policy(ru, tolerance_carats=Decimal("0.50"))
+        assert refused_shipment(lambda: issue_draft(ru, NUMBER, TWO)) == ("wrong-state", "KP-N-004")
+        ru.ledger.write(lambda tx: rebuild(tx, ru.name))
+        inspect(parcels=shipment["parcels"] + 1)
+        assert refused_shipment(lambda: issue_draft(ru, NUMBER, TWO)) == ("wrong-state", "KP-N-004")
+        inspect(totals=shipment["totals"] | {"carats": f"{carats - Decimal('0.5'):.2f}"})
+
+        assert issue_draft(ru, NUMBER, TWO).number == NUMBER
 
     def test_a_draft_is_checked_like_an_issue(self, ru: OwnAuthority) -> None:
         bad = shipments()[0] | {"destination": "KE"}
@@ -165,6 +185,8 @@ class TestFourEyes:
             "KP-N-003",
         )
         assert refused_shipment(lambda: issue_draft(ru, NUMBER, NOBODY))[0] == "policy-refused"
+        other_case = Officer("Moscow", "OFFICER  1")
+        assert refused_shipment(lambda: issue_draft(ru, NUMBER, other_case))[1] == "KP-N-003"
         assert issue_draft(ru, NUMBER, TWO).number == NUMBER
 
     def test_nothing_is_issued_without_a_draft(self, ru: OwnAuthority) -> None:
@@ -214,6 +236,12 @@ class TestPaper:
             "wrong-state",
             "KP-L-009",
         )
+
+    def test_a_paper_of_tomorrow_is_refused(self, be: OwnAuthority) -> None:
+        tomorrow = (be.clock.now().date() + timedelta(days=2)).isoformat()
+        present = partial(present_paper, be, NUMBER, ONE, issuer="RU", issued_on=tomorrow)
+
+        assert refused(present) == ("issued-in-future", "KP-C-009")
 
     def test_a_number_of_another_form_is_told(self, be: OwnAuthority) -> None:
         odd = lambda: present_paper(be, "SL4306", ONE, issuer="RU", paper=None)  # noqa: E731
@@ -399,4 +427,4 @@ def test_what_is_no_certificate_yet_says_what_it_is(ru: OwnAuthority, be: OwnAut
 
     for own, said in ((ru, "is a draft (draft)"), (be, "only the paper of")):
         with pytest.raises(NotFoundError, match=re.escape(said)):
-            record(own, "hold", NUMBER, ONE, {"reason": "x"})
+            record(own, "inspection", NUMBER, ONE, {"found": {}, "place": "x"})

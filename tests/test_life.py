@@ -484,9 +484,15 @@ class TestInspection:
 
         assert refused(lambda: confirm(be, [NUMBER], OFFICER))[1] == "KP-F-005"
 
-    def test_the_newest_inspection_counts(self, be: OwnAuthority) -> None:
+    def test_what_was_found_stays_until_another_inspection_says_otherwise(
+        self, be: OwnAuthority
+    ) -> None:
         record(be, "inspection", NUMBER, OFFICER, {"found": {"parcels": 99}, "place": "here"})
-        record(be, "inspection", NUMBER, OFFICER, {"found": {}, "place": "counted again"})
+        record(be, "inspection", NUMBER, OFFICER, {"found": {}, "place": "the office next door"})
+        assert refused(lambda: confirm(be, [NUMBER], OFFICER))[1] == "KP-F-003"
+        record(
+            be, "inspection", NUMBER, OFFICER, {"found": {"parcels": 3}, "place": "counted again"}
+        )
 
         assert confirm(be, [NUMBER, NUMBER], OFFICER)[0].state == "admitted"
 

@@ -112,14 +112,16 @@ def _lines(told: dict[str, Any]) -> list[str]:
 
 @command()
 def papers(output: Output) -> None:
-    """List certificates presented on paper whose document has not come."""
+    """List certificates presented on paper whose document has not come, and what became of the goods."""
+    from dataclasses import asdict
+
     from node.ledger import papers as read
     from node.wiring import open_node
 
     with open_node(output.home, signing=False) as own:
         found = own.ledger.read(read.without_document)
-    items = [{"number": p.number, "authority": p.authority, "doc_id": p.doc_id} for p in found]
-    columns = {"number": "NUMBER", "authority": "ISSUER", "doc_id": "RECORD"}
+    items = [asdict(paper) for paper in found]
+    columns = {"number": "NUMBER", "authority": "ISSUER", "state": "STATE", "doc_id": "RECORD"}
     output.rows({"items": items, "next": None}, items, columns, "Every paper has its document.")
 
 

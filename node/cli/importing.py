@@ -38,7 +38,7 @@ def present(
     flags the goods, and the node holds them.
     """
     from node.domain.states import ON_PAPER
-    from node.ledger import certificates, register
+    from node.ledger import certificates, papers, register
     from node.office.attend import attend
     from node.office.goods import present_paper, record
     from node.office.officer import Officer
@@ -61,8 +61,10 @@ def present(
                 doc_id = present_paper(
                     own, number, who, issuer=issuer, paper=paper, issued_on=issued_on
                 )
+                attend(own)
+                seen = own.ledger.read(lambda tx: papers.by_number(tx, number))
                 told = {"number": number, "doc_id": doc_id, "to": own.name,
-                        "state": ON_PAPER}  # fmt: skip
+                        "state": seen.state if seen else ON_PAPER}  # fmt: skip
             alerts = own.ledger.read(lambda tx: register.on(tx, number))
         flags = [
             {"doc_id": a.doc_id, "by": a.iss, "subject": a.subject, "reason": a.reason}
@@ -118,7 +120,10 @@ def transit(
 def inspect(
     node: "OwnAuthority", number: str, officer: "Officer", found: Any, place: Any, attended: Any
 ) -> "Done":
-    """Put the inspection of the goods of NUMBER on record."""
+    """Put the inspection of the goods of NUMBER on record.
+
+    What an earlier one found stays found until another says otherwise.
+    """
     from node.office.goods import record
 
     details = {"found": read_json(found, "what was found"), "place": place, "attended": attended}

@@ -135,6 +135,10 @@ class Facts(Protocol):
         """The entry of the last hold for alerts of a certificate; it is for all before it; or -1."""
         ...
 
+    def disowned(self, number: str) -> bool:
+        """Whether a number's own participant has called it not genuine when it was asked last."""
+        ...
+
     def technical_number_used(self, number: str) -> bool:
         """Whether a technical certificate issued here has this number."""
         ...

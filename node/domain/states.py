@@ -29,6 +29,7 @@ MEANINGS: dict[str, str] = {
     # Importer
     "announced": "certificate held; goods not yet here",
     "presented without announcement": "the paper is here, its document is not",
+    "admitted on paper": "goods were admitted with the paper; its document is not here",
     "presented": "goods and paper are here",
     "inspected": "goods were inspected",
     "admitted": "arrival confirmed to the exporter",
@@ -48,6 +49,9 @@ MEANINGS: dict[str, str] = {
     "stolen": "reported stolen by the exporter",
     "cancelled": "cancelled by the exporter",
 }
+ON_PAPER, ADMITTED_ON_PAPER = "presented without announcement", "admitted on paper"
+"""States of goods whose certificate's document is not here."""
+
 _ARRIVING = ("announced", "presented", "inspected")
 HOLDABLE = (*_ARRIVING, "disputed", "contested", "consented", "amended")
 """States of the importer's side in which goods may be held; a release leads back to them."""
@@ -60,7 +64,8 @@ def on_hold(state: str) -> str:
 
 HELD = tuple(map(on_hold, HOLDABLE))
 MEANINGS |= {
-    on_hold(state): f"held by the importing authority; {MEANINGS[state]}" for state in HOLDABLE
+    on_hold(state): f"held by the importing authority; {MEANINGS[state]}"
+    for state in (ON_PAPER, *HOLDABLE)
 }
 REVOKED = ("void", "replaced", "lost", "stolen", "cancelled")
 
@@ -111,7 +116,10 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(EXPORTER, ("return ordered",), "return", "lapsed", _X, "KP-L-007"),
     *(Transition(EXPORTER, (*_SENT, "disputed", "contested"), f"revocation:{reason}", reason, _X, "KP-L-008") for reason in REVOKED),
     # Importer
-    Transition(IMPORTER, ("presented without announcement",), "certificate", "presented", _X, "KP-L-009"),
+    Transition(IMPORTER, (ON_PAPER, ADMITTED_ON_PAPER), "certificate", "presented", _X, "KP-L-009"),
+    Transition(IMPORTER, (on_hold(ON_PAPER),), "certificate", on_hold("presented"), _X, "KP-L-009"),
+    Transition(IMPORTER, ("seized",), "certificate", None, _X, "KP-L-009"),
+    Transition(IMPORTER, (ON_PAPER,), "record:admission", ADMITTED_ON_PAPER, _I, "KP-L-009"),
     Transition(IMPORTER, ("announced",), "record:presentation", "presented", _I, "KP-L-009"),
     Transition(IMPORTER, _ARRIVING, "record:inspection", "inspected", _I, "KP-L-010"),
     Transition(IMPORTER, _ARRIVING, "confirmation:as-issued", "admitted", _I, "KP-F-002"),
@@ -126,9 +134,9 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(IMPORTER, ("presented", "inspected"), "technical-certificate:scientific", "at the laboratory", _I, "KP-L-006"),
     Transition(IMPORTER, ("at the laboratory",), "record:laboratory-return", "presented", _I, "KP-L-010"),
     Transition(IMPORTER, ("return ordered",), "return", "returned", _X, "KP-L-007"),
-    *(Transition(IMPORTER, (state,), "record:hold", on_hold(state), _I, "KP-L-011") for state in HOLDABLE),
-    *(Transition(IMPORTER, (on_hold(state),), "record:release", state, _I, "KP-L-011") for state in HOLDABLE),
-    Transition(IMPORTER, (*HELD, *REVOKED), "record:seizure", "seized", _I, "KP-L-011"),
+    *(Transition(IMPORTER, (state,), "record:hold", on_hold(state), _I, "KP-L-011") for state in (ON_PAPER, *HOLDABLE)),
+    *(Transition(IMPORTER, (on_hold(state),), "record:release", state, _I, "KP-L-011") for state in (ON_PAPER, *HOLDABLE)),
+    Transition(IMPORTER, (on_hold(ON_PAPER), *HELD, *REVOKED), "record:seizure", "seized", _I, "KP-L-011"),
     *(Transition(IMPORTER, (*_OPEN_HERE, "at the laboratory"), f"revocation:{reason}", reason, _X, "KP-L-008") for reason in REVOKED),
     *(Transition(IMPORTER, ("seized",), f"revocation:{reason}", None, _X, "KP-L-008") for reason in REVOKED),
 )  # fmt: skip
@@ -138,7 +146,6 @@ _BY_STATE: dict[tuple[str, str, str], Transition] = {
 }
 _RULE_OF: dict[tuple[str, str], str] = {(t.side, t.event): t.rule for t in TRANSITIONS}
 
-ON_PAPER = "presented without announcement"
 FIRST = {DRAFTING: "draft", EXPORTER: "issued", IMPORTER: "announced"}
 """The state of a draft or certificate when it enters the log."""
 
@@ -178,7 +185,7 @@ FAMILIES = sorted(
         for t in TRANSITIONS
         if t.side != DRAFTING
         for state in (*t.sources, t.target)
-        if state and state != ON_PAPER
+        if state and state not in (ON_PAPER, ADMITTED_ON_PAPER)
     }
 )
 
@@ -205,6 +212,13 @@ def shown_in(wanted: str) -> set[str]:
         for outcome in ("", "accepted", "duplicate", "rejected")
         if family(shown(side, stored, outcome)) == wanted
     }
+
+
+def of_document(paper: str) -> str:
+    """The state of a certificate whose document comes after its paper, which is in a state."""
+    change = transition(IMPORTER, paper, "certificate")
+    assert change is not None, f"no document comes to what is {paper}"
+    return change.target or paper
 
 
 def rule_of(side: str, event: str) -> str | None:

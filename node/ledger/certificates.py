@@ -13,7 +13,7 @@ from typing import Any
 
 from node.domain import states
 from node.domain.facts import HeldCertificate
-from node.domain.kinds import CERTIFICATE, RECORD
+from node.domain.kinds import RECORD
 from node.domain.states import EXPORTER, IMPORTER
 from node.errors import NotFoundError
 from node.ids import Authority, DocId
@@ -30,12 +30,6 @@ from node.ledger import (
 )
 from node.ledger.database import EACH, Transaction, each
 from node.ledger.life import Event
-
-_PAPER_MET = states.transition(IMPORTER, states.ON_PAPER, CERTIFICATE.name)
-assert _PAPER_MET is not None
-assert _PAPER_MET.target is not None
-PRESENTED = _PAPER_MET.target
-"""What a document becomes whose paper came before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +149,7 @@ def absent(tx: Transaction, number: str) -> str:
     """Why there is no certificate of a number, in words for who asked."""
     if draft := drafts.by_number(tx, number):
         return f"{number} is a draft ({draft.state}), not issued; see kpnode draft list"
-    if papers.record_of(tx, number):
+    if papers.by_number(tx, number):
         return (
             f"only the paper of {number} is here, not its document; see kpnode certificate papers"
         )

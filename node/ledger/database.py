@@ -25,7 +25,7 @@ SAFE_VERSION = (3, 51, 3)
 EACH = "(SELECT value FROM json_each(?))"
 """A set of values as one parameter, made by `each`: ``WHERE doc_id IN {EACH}``."""
 
-NEWEST = "0009-long-lives"
+NEWEST = "0010-papers"
 """The last of `node.ledger.migrations`."""
 
 BUSY_TIMEOUT_S = 30

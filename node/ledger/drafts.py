@@ -19,6 +19,7 @@ class Draft:
         state: A state of `node.domain.states`.
         officer: Who drafted, if he was named.
         shipment: As it was handed in.
+        found: What the newest inspection before export found.
     """
 
     number: str
@@ -26,6 +27,7 @@ class Draft:
     state: str
     officer: str | None
     shipment: Mapping[str, Any]
+    found: Mapping[str, Any]
 
     @property
     def open(self) -> bool:
@@ -45,6 +47,8 @@ def enter(tx: Transaction, doc_id: str, body: Mapping[str, Any]) -> bool:
     if states.rule_of(DRAFTING, event) is None:
         return False
     _change(tx, body["number"], event)
+    if "found" in body:
+        tx.execute("UPDATE drafts SET inspected = ? WHERE number = ?", (doc_id, body["number"]))
     return True
 
 
@@ -86,7 +90,13 @@ def forget(tx: Transaction) -> None:
 
 
 def _draft(tx: Transaction, row: Any) -> Draft:
-    jws = entries.document(tx, row["doc_id"])
+    shipment = strict_json.loads(base64url.decode(_body(tx, row["doc_id"])["shipment"]))
+    found = _body(tx, row["inspected"])["found"] if row["inspected"] else {}
+    return Draft(row["number"], row["doc_id"], row["state"], row["officer"], shipment, found)
+
+
+def _body(tx: Transaction, doc_id: str) -> Mapping[str, Any]:
+    jws = entries.document(tx, doc_id)
     assert jws is not None
-    shipment = strict_json.loads(base64url.decode(entries.claims(jws)["body"]["shipment"]))
-    return Draft(row["number"], row["doc_id"], row["state"], row["officer"], shipment)
+    body: Mapping[str, Any] = entries.claims(jws)["body"]
+    return body

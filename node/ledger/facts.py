@@ -92,6 +92,10 @@ class LedgerFacts:
         """The entry of the last hold for alerts of a certificate; it is for all before it; or -1."""
         return register.looked_at(self._tx, certificate)
 
+    def disowned(self, number: str) -> bool:
+        """Whether a number's own participant has called it not genuine when it was asked last."""
+        return inquiries.disowned(self._tx, number) is not None
+
     def technical_number_used(self, number: str) -> bool:
         """Whether a technical certificate issued here has this number."""
         rows = self._tx.execute(

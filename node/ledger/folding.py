@@ -13,7 +13,7 @@ from node.domain.kinds import ALERT, ANSWER, CERTIFICATE, INQUIRY, PROFILE, RECO
 from node.domain.states import EXPORTER, IMPORTER
 from node.ids import participant_of
 from node.ledger import drafts, inquiries, papers, parties, profiles, register, seals, sources
-from node.ledger.certificates import ENTRIES_OF, PRESENTED
+from node.ledger.certificates import ENTRIES_OF
 from node.ledger.database import Transaction, each
 
 
@@ -48,10 +48,15 @@ def _enter_certificates(tx: Transaction, logged: list[Logged], own: str) -> None
     numbers = [one.claims["body"]["number"] for one in logged]
     issued = [n for n, one in zip(numbers, logged, strict=True) if one.claims["iss"] == own]
     from_abroad = set(numbers) - set(issued)
-    presented: set[str] = set()
+    before: dict[str, str] = {}
     if from_abroad:
-        presented = papers.presented(tx, from_abroad)
-        presented |= sources.admitted_on_paper(tx, from_abroad).keys()
+        admitted = sources.admitted_on_paper(tx, from_abroad)
+        before = dict.fromkeys(admitted, states.ADMITTED_ON_PAPER)
+        on_paper = papers.among(tx, from_abroad)
+        before |= {number: paper.state for number, paper in on_paper.items()}
+        for number, one in zip(numbers, logged, strict=True):
+            if number in on_paper:
+                register.looked_at_too(tx, one.doc_id, on_paper[number].doc_id)
     drafts.issued(tx, issued)
     known = parties.enter(
         tx, [one.claims["body"][role]["name"] for one in logged for role in (EXPORTER, IMPORTER)]
@@ -62,7 +67,8 @@ def _enter_certificates(tx: Transaction, logged: list[Logged], own: str) -> None
         exporter, importer = known[body["exporter"]["name"]], known[body["importer"]["name"]]
         iss, aud = one.claims["iss"], one.claims["aud"][0]
         side, peer = (EXPORTER, aud) if iss == own else (IMPORTER, iss)
-        state = PRESENTED if number in presented else states.FIRST[side]
+        paper = before.get(number)
+        state = states.FIRST[side] if paper is None else states.of_document(paper)
         rows.append(
             (participant_of(iss), number, one.doc_id, side, peer, state, one.entry, exporter,
              importer, body["issued_on"], body["expires_on"])
@@ -111,8 +117,9 @@ def _enter(tx: Transaction, logged: Logged, own: str) -> None:
         _OF_THEIR_OWN[kind](tx, doc_id, claims, entry, own)
     elif kind == RECORD.name:
         body = claims["body"]
-        if not (sources.enter(tx, doc_id, body) or drafts.enter(tx, doc_id, body)):
-            papers.enter(tx, doc_id, body)
+        sources.enter(tx, doc_id, body)
+        if not drafts.enter(tx, doc_id, body):
+            papers.enter(tx, doc_id, body, entry)
 
 
 _OF_THEIR_OWN = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from node.domain import facts
-from node.ids import Authority, DocId
+from node.ids import Authority, DocId, participant_of
 from node.ledger import entries
 from node.ledger.database import Transaction
 
@@ -78,6 +78,16 @@ def about(tx: Transaction, number: str) -> list[Asked]:
         _asked(row)
         for row in tx.execute(f"{_SELECT} WHERE q.number = ? ORDER BY q.entry", (number,))
     ]
+
+
+def disowned(tx: Transaction, number: str) -> Asked | None:
+    """The inquiry whose answer, the newest of the number's participant, calls it not genuine."""
+    answers = [
+        one for one in about(tx, number)
+        if one.sent and one.asks == "genuine" and one.verdict and participant_of(one.peer) == number[:2]
+    ]  # fmt: skip
+    newest = max(answers, key=lambda one: one.answered_at or 0, default=None)
+    return newest if newest and newest.verdict == "not-genuine" else None
 
 
 def listed(tx: Transaction, after: str, limit: int) -> list[Asked]:

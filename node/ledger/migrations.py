@@ -373,6 +373,20 @@ def _long_lives(db: Database) -> None:
     append_only(db.conn, "nodes", "DELETE")
 
 
+@migrations(name="0010-papers")
+def _papers(db: Database) -> None:
+    """Goods on a paper alone have a state; what was found before export stands beside the draft."""
+    _run(
+        db,
+        """
+        ALTER TABLE papers ADD COLUMN state TEXT NOT NULL DEFAULT 'presented without announcement';
+        UPDATE papers SET state = 'admitted on paper'
+          WHERE number IN (SELECT number FROM admissions);
+        ALTER TABLE drafts ADD COLUMN inspected TEXT
+        """,
+    )
+
+
 def _run(db: Database, statements: str) -> None:
     # One by one: executescript would commit the migration's transaction first.
     for statement in statements.split(";"):

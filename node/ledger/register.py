@@ -5,6 +5,7 @@ from typing import Any
 
 from node.domain.alert import RAISED, SAYINGS
 from node.domain.facts import Alert
+from node.domain.states import ON_PAPER
 from node.ids import EVERYONE, Authority, DocId
 from node.ledger import entries
 from node.ledger.database import EACH, Transaction, each
@@ -21,6 +22,13 @@ _MEANT = (
     f"AND r.{_IN_FORCE} LIMIT 1)"
 )
 """Whether an alert in force means a number: looked up from the number, of which there are few."""
+
+_UNSEEN = _MEANT.format("c.number").replace(
+    "LIMIT 1",
+    "AND r.entry > coalesce((SELECT l.entry FROM looked_at l WHERE l.certificate = c.doc_id), -1) "
+    "LIMIT 1",
+)
+"""As `_MEANT` of a row `c`, but only an alert that nobody has looked at."""
 
 _ANY = f"EXISTS (SELECT 1 FROM register WHERE {_IN_FORCE})"
 """Whether there is an alert at all; where there is none, no certificate is looked at."""
@@ -54,6 +62,12 @@ def look_at(tx: Transaction, certificate: str, entry: int) -> None:
         "ON CONFLICT (certificate) DO UPDATE SET entry = excluded.entry",
         (certificate, entry),
     )
+
+
+def looked_at_too(tx: Transaction, certificate: str, paper: str) -> None:
+    """Let what was looked at on a certificate's paper count for its document."""
+    if (entry := looked_at(tx, paper)) >= 0:
+        look_at(tx, certificate, entry)
 
 
 def looked_at(tx: Transaction, certificate: str) -> int:
@@ -121,15 +135,20 @@ def flagged_in(tx: Transaction, side: str, states: Iterable[str]) -> list[str]:
 
 def unseen_in(tx: Transaction, side: str, states: Iterable[str], limit: int) -> list[str]:
     """As `flagged_in`, but only where nobody has looked at one of the alerts, so many at most."""
-    unseen = _MEANT.format("c.number").replace(
-        "LIMIT 1",
-        "AND r.entry > coalesce((SELECT l.entry FROM looked_at l WHERE l.certificate = c.doc_id), "
-        "-1) LIMIT 1",
-    )
     rows = tx.execute(
         f"SELECT number FROM certificates c WHERE {_ANY} AND side = ? AND state IN {EACH} "
-        f"AND {unseen} ORDER BY number LIMIT ?",
+        f"AND {_UNSEEN} ORDER BY number LIMIT ?",
         (side, each(states), limit),
+    )
+    return [row["number"] for row in rows]
+
+
+def unseen_on_paper(tx: Transaction) -> list[str]:
+    """The numbers of goods here on a paper alone that an alert means which nobody has looked at."""
+    rows = tx.execute(
+        f"SELECT number FROM papers c WHERE {_ANY} AND state = ? "
+        f"AND number NOT IN (SELECT number FROM certificates) AND {_UNSEEN} ORDER BY number",
+        (ON_PAPER,),
     )
     return [row["number"] for row in rows]
 

@@ -36,8 +36,8 @@ class Use:
     counts: bool
 
 
-def enter(tx: Transaction, doc_id: str, body: Mapping[str, Any]) -> bool:
-    """Bring the accounts up to a record; returns whether it was one of theirs."""
+def enter(tx: Transaction, doc_id: str, body: Mapping[str, Any]) -> None:
+    """Bring the accounts up to a record, if it is one of theirs."""
     act = body["act"]
     if act == "sources":
         _use(tx, body)
@@ -52,9 +52,6 @@ def enter(tx: Transaction, doc_id: str, body: Mapping[str, Any]) -> bool:
             "INSERT INTO adjustments (doc_id, number, carats) VALUES (?, ?, ?)",
             (doc_id, body["number"], sign + body["carats"]),
         )
-    else:
-        return False
-    return True
 
 
 def _use(tx: Transaction, body: Mapping[str, Any]) -> None:

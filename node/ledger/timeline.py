@@ -9,7 +9,7 @@ from node.domain import states
 from node.domain.kinds import CERTIFICATE
 from node.domain.states import EXPORTER, IMPORTER
 from node.ledger import deliveries, entries, life, papers, streams
-from node.ledger.certificates import PRESENTED, Certificate
+from node.ledger.certificates import Certificate
 from node.ledger.database import Transaction
 from node.ledger.life import Event
 
@@ -58,11 +58,11 @@ def timeline(tx: Transaction, certificate: Certificate) -> list[Event]:
             why = {"remarks": f"{made.step}: {made.error}{often}"}
             receipts.append(Event(made.at, "attempt failed", "", "", certificate.peer, why))
     answers = life.answers(tx, [certificate.doc_id]).get(certificate.doc_id, [])
-    paper = papers.record_of(tx, certificate.number) if certificate.side == IMPORTER else None
+    paper = papers.by_number(tx, certificate.number) if certificate.side == IMPORTER else None
     if paper is not None:
-        early = life.record(tx, paper, "record:presentation", states.ON_PAPER)
-        first = replace(first, state=PRESENTED)
-        return [early, first, *answers]
+        early = [life.record(tx, paper.doc_id, "record:presentation", states.ON_PAPER)]
+        early += life.answers(tx, [paper.doc_id]).get(paper.doc_id, [])
+        return [*early, replace(first, state=states.of_document(paper.state)), *answers]
     later = sorted([*receipts, *answers], key=lambda event: event.at)
     return [first, *later]
 

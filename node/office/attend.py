@@ -1,17 +1,18 @@
 """What a node sees to without an officer: inquiries of destinations, flagged goods, newcomers."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from node.authority import OwnAuthority
 from node.domain.kinds import RECORD
-from node.domain.states import HELD, HOLDABLE, IMPORTER
+from node.domain.states import HELD, HOLDABLE, IMPORTER, ON_PAPER, on_hold
 from node.errors import LogBehindError, NotFoundError, RefusedError
-from node.ledger import certificates, inquiries, register
+from node.ledger import certificates, inquiries, papers, register
 from node.ledger.database import Transaction
 from node.office.act import Circumstances, certificates_of, perform_within
 from node.office.announce import announce, untold
-from node.office.goods import making
+from node.office.goods import making, record_of_paper
 from node.office.inquire import answer_destination, due_to_destination
 from node.office.officer import Officer
 
@@ -34,6 +35,10 @@ def attend(own: OwnAuthority) -> int:
             done += answer_destination(own, doc_id) is not None
         while held := own.ledger.write(lambda tx: _hold(tx, own)):
             done += held
+        for number in own.ledger.read(register.unseen_on_paper):
+            details = own.ledger.read(partial(_because, number=number))
+            record_of_paper(own, "hold", number, Officer(), details)
+            done += 1
     except (LogBehindError, RefusedError):
         pass  # the operator is told elsewhere; what was decided meanwhile is looked at again
     return done
@@ -41,7 +46,12 @@ def attend(own: OwnAuthority) -> int:
 
 def wanted(tx: Transaction, own: OwnAuthority) -> bool:
     """Whether there is anything to attend to."""
-    return bool(_due(tx, own) or register.unseen_in(tx, IMPORTER, HOLDABLE, 1) or untold(tx, own))
+    return bool(
+        _due(tx, own)
+        or register.unseen_in(tx, IMPORTER, HOLDABLE, 1)
+        or register.unseen_on_paper(tx)
+        or untold(tx, own)
+    )
 
 
 def release_all(own: OwnAuthority, alert: str, officer: Officer, *, reason: str) -> list[str]:
@@ -57,8 +67,8 @@ def release_all(own: OwnAuthority, alert: str, officer: Officer, *, reason: str)
         NotFoundError: There is no such alert, or nothing is held for it.
         RefusedError, LogBehindError: As `node.office.act.perform`.
     """
-    numbers = own.ledger.read(lambda tx: _held_for(tx, alert))
-    if not numbers:
+    numbers, on_paper = own.ledger.read(lambda tx: _held_for(tx, alert))
+    if not numbers and not on_paper:
         raise NotFoundError(f"no goods are held here on account of {alert}")
     make = making("release", {"reason": reason})
 
@@ -71,19 +81,38 @@ def release_all(own: OwnAuthority, alert: str, officer: Officer, *, reason: str)
 
     for at in range(0, len(numbers), AT_ONCE):
         release(numbers[at : at + AT_ONCE])
-    return numbers
+    for number in on_paper:
+        record_of_paper(own, "release", number, officer, {"reason": reason})
+    return numbers + on_paper
 
 
-def _held_for(tx: Transaction, alert: str) -> list[str]:
-    """The numbers that an alert means whose goods the node holds for alerts."""
+def _held_for(tx: Transaction, alert: str) -> tuple[list[str], list[str]]:
+    """The numbers that an alert means whose goods the node holds for alerts: held here, on paper."""
     found = register.by_doc_id(tx, alert)
     if found is None:
         raise NotFoundError(f"no alert {alert}; see kpnode alert list --all")
     meant = (certificates.by_doc_id(tx, doc_id) for doc_id in register.meant(tx, found))
     held = [one for one in meant if one is not None and one.state in HELD]
-    return [
+    numbers = [
         one.number for one in held if "alerts" in certificates.held(tx, one).last["record:hold"][1]
     ]
+    on_paper = [
+        paper.number
+        for paper in papers.without_document(tx)
+        if paper.state == on_hold(ON_PAPER)
+        and found.first <= paper.number <= found.last
+        and len(paper.number) == len(found.first)
+        and register.looked_at(tx, paper.doc_id) >= 0
+    ]
+    return numbers, on_paper
+
+
+def _because(tx: Transaction, number: str) -> dict[str, Any]:
+    """Why goods are held that an alert means."""
+    first, count = register.weightiest(tx, number)
+    more = f"; {count - 1} more" if count > 1 else ""
+    reason = f"alert of {first.iss}: {first.subject}, {first.reason}"
+    return {"reason": f"{reason[:480].strip()}{more}", "alerts": [first.doc_id]}
 
 
 def _announce(tx: Transaction, own: OwnAuthority) -> int:
@@ -102,15 +131,7 @@ def _hold(tx: Transaction, own: OwnAuthority) -> int:
     numbers = register.unseen_in(tx, IMPORTER, HOLDABLE, AT_ONCE)
 
     def make(case: Circumstances) -> dict[str, Any]:
-        first, count = register.weightiest(tx, case.held.number)
-        more = f"; {count - 1} more" if count > 1 else ""
-        reason = f"alert of {first.iss}: {first.subject}, {first.reason}"
-        return {
-            "act": "hold",
-            "reason": f"{reason[:480].strip()}{more}",
-            "alerts": [first.doc_id],
-            "by": case.by,
-        }
+        return {"act": "hold", **_because(tx, case.held.number), "by": case.by}
 
     held = certificates_of(tx, numbers)
     return len(perform_within(tx, own, "hold", RECORD, held, Officer(), make))

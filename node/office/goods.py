@@ -6,11 +6,14 @@ from typing import Any
 
 from node.authority import OwnAuthority
 from node.clock import seconds
+from node.domain import states
 from node.domain.certificate import warnings
+from node.domain.facts import HeldCertificate
 from node.domain.kinds import RECORD
+from node.domain.states import IMPORTER
 from node.errors import Finding, RefusedError, finding
 from node.ids import participant_of
-from node.ledger import acts, certificates, papers, register, sources
+from node.ledger import acts, certificates, inquiries, papers, register, sources
 from node.ledger.database import Transaction
 from node.office.act import Circumstances, Done, Make, perform
 from node.office.officer import Officer, day_of
@@ -44,16 +47,19 @@ def present_paper(
 
     Raises:
         RefusedError: ``wrong-state`` (presented before, or its document is here),
-            ``not-a-participant``, ``number-pattern``, ``number-range``, ``embargoed``, ``alerted``
-            or ``schema-invalid``.
+            ``not-a-participant``, ``number-pattern``, ``number-range``, ``embargoed``, ``alerted``,
+            ``issued-in-future`` or ``schema-invalid``.
         LogBehindError: Nothing may be signed.
     """
 
     def refuse_if(tx: Transaction, day: date) -> list[Finding]:
-        here = certificates.by_number(tx, number) or papers.record_of(tx, number)
+        here = certificates.by_number(tx, number) or papers.by_number(tx, number)
         if here or sources.on_paper(tx, number):
             return [finding("KP-L-009", "/number", f"{number} is here already")]
-        return from_abroad(tx, own, number, issuer, _day(issued_on) or day)
+        issued = date.fromisoformat(issued_on) if issued_on else day
+        if not own.context(tx).has_begun(issued):
+            return [finding("KP-C-009", "/issued_on", f"{issued} has not begun anywhere")]
+        return from_abroad(tx, own, number, issuer, issued)
 
     details = {"from": issuer, "paper": paper, "issued_on": issued_on}
     return unattached(own, "presentation", number, officer, details, refuse_if)
@@ -111,8 +117,23 @@ def from_abroad(
     return []
 
 
-def _day(text: str | None) -> date | None:
-    return date.fromisoformat(text) if text else None
+def not_cleared(tx: Transaction, number: str) -> list[Finding]:
+    """KP-W-002, KP-W-007: nobody has looked at an alert on a paper, or its issuer disowns it."""
+    if disowned := inquiries.disowned(tx, number):
+        detail = f"{disowned.peer} has called {number} not genuine ({disowned.answer})"
+        return [finding("KP-W-007", "/number", detail)]
+    paper = papers.by_number(tx, number)
+    looked_at = register.looked_at(tx, paper.doc_id) if paper else -1
+    return [
+        finding(
+            "KP-W-002",
+            "/number",
+            f"{alert.iss} has flagged {alert.numbers}: {alert.subject}; present it on paper "
+            "(kpnode present --from), hold, look, release",
+        )
+        for alert in register.on(tx, number)
+        if alert.entry > looked_at
+    ]
 
 
 def unattached(
@@ -145,7 +166,7 @@ def unattached(
 def record(
     own: OwnAuthority, act: str, number: str, officer: Officer, details: Mapping[str, Any]
 ) -> Done:
-    """Put a local act on record.
+    """Put a local act on record; held, released and seized is also what came on paper only.
 
     Args:
         own: Whose goods or certificate.
@@ -158,7 +179,49 @@ def record(
     Raises:
         NotFoundError, RefusedError, LogBehindError: As `node.office.act.perform`.
     """
+    if act in OF_A_PAPER and own.ledger.read(lambda tx: _paper_alone(tx, number)):
+        return record_of_paper(own, act, number, officer, details)
     return perform(own, act, RECORD, [number], officer, making(act, details))[0]
+
+
+OF_A_PAPER = ("hold", "release", "seizure")
+"""What happens to goods whose certificate's document is not here."""
+
+
+def _paper_alone(tx: Transaction, number: str) -> papers.Paper | None:
+    return None if certificates.by_number(tx, number) else papers.by_number(tx, number)
+
+
+def record_of_paper(
+    own: OwnAuthority, act: str, number: str, officer: Officer, details: Mapping[str, Any]
+) -> Done:
+    """Put an act on goods on record whose certificate's document is not here.
+
+    Raises:
+        RefusedError: ``wrong-state``, or ``schema-invalid``.
+        LogBehindError: Nothing may be signed.
+    """
+
+    def refuse_if(tx: Transaction, _: date) -> list[Finding]:
+        paper, event = _paper_alone(tx, number), f"{RECORD.name}:{act}"
+        if paper is None:
+            return [finding("KP-L-009", "/number", f"{number} is no paper without document")]
+        if states.transition(IMPORTER, paper.state, event) is None:
+            detail = f"{number} is {paper.state}: no {event} now"
+            return [finding(states.rule_of(IMPORTER, event) or "KP-L-009", "/number", detail)]
+        return []
+
+    doc_id = unattached(own, act, number, officer, details, refuse_if)
+    after = own.ledger.read(lambda tx: papers.by_number(tx, number))
+    assert after is not None
+    return Done(number, doc_id, own.name, after.state)
+
+
+def found_before(held: HeldCertificate) -> dict[str, Any]:
+    """What inspections found so far; a tolerated one, and one before an amendment, is settled."""
+    _, inspection = held.last.get("record:inspection", ("", {}))
+    settled = "tolerance" in inspection or "amendment" in held.last
+    return {} if settled else dict(inspection.get("found", {}))
 
 
 def making(act: str, details: Mapping[str, Any]) -> Make:
@@ -166,6 +229,9 @@ def making(act: str, details: Mapping[str, Any]) -> Make:
 
     def make(case: Circumstances) -> dict[str, Any]:
         told = {name: value for name, value in details.items() if value is not None}
+        if act == "inspection" and "tolerance" not in told and isinstance(told.get("found"), dict):
+            # What one inspection found stays found until another says otherwise.
+            told["found"] = found_before(case.held) | told["found"]
         return {"act": act, **told, "by": case.by}
 
     return make

@@ -12,6 +12,7 @@ from node import base64url, strict_json
 from node.authority import OwnAuthority
 from node.clock import seconds
 from node.documents import Draft
+from node.domain.answering import within
 from node.domain.context import Context
 from node.domain.judgement import PASSED, judge_content, judge_with_ledger
 from node.domain.kinds import CERTIFICATE, RECORD
@@ -360,14 +361,42 @@ def _of_draft(
         return [finding("KP-N-001", "/number", f"the draft of {number} is {held.state}")]
     if held.shipment != item.shipment:
         return [finding("KP-N-001", "/number", f"{number} is reserved for another shipment")]
-    if four_eyes and (None in (held.officer, officer.officer) or held.officer == officer.officer):
+    if differing := _found_otherwise(own, held):
+        return differing
+    if four_eyes and (None in (held.officer, officer.officer) or _same(held, officer)):
         detail = f"four eyes: drafted by {held.officer or 'nobody named'}, issued by {officer.officer or 'nobody named'}"
         return [finding("KP-N-003", "/number", detail)]
     return []
 
 
+def _found_otherwise(own: OwnAuthority, held: drafts.Draft) -> list[Finding]:
+    """KP-N-004: where the inspection before export found something else than the shipment says."""
+    policy, told = own.config.policy, held.shipment
+    limits = policy.tolerance_carats, policy.tolerance_usd
+    wrong = [
+        (name, f"{name}: drafted {told.get(name)}, found {found}")
+        for name, found in held.found.items()
+        if name != "seals_intact" and not within(told.get(name), found, *limits)
+    ]
+    if not held.found.get("seals_intact", True):
+        wrong.append(("seals_intact", "seals_intact: found broken"))
+    then = "; inspect again, or withdraw and draft what is there"
+    return [finding("KP-N-004", f"/{name}", detail + then) for name, detail in wrong]
+
+
+def _same(held: drafts.Draft, officer: Officer) -> bool:
+    """Whether two names are one officer's, however they are written."""
+    one, other = (
+        " ".join((name or "").casefold().split()) for name in (held.officer, officer.officer)
+    )
+    return one == other
+
+
 def _exceeded(sources: Sequence[Mapping[str, Any]], context: Context) -> list[Finding]:
-    """KP-C-019, KP-C-015: the sources came in here, and no more goes out of one than came in."""
+    """KP-C-019, KP-C-015: the sources came in here, and no more goes out of one than came in.
+
+    KP-W-001, KP-W-007: nor has their own participant warned of one, or called it not genuine.
+    """
     assert context.facts is not None
     found = []
     taken: dict[str, Decimal] = {}
@@ -379,6 +408,15 @@ def _exceeded(sources: Sequence[Mapping[str, Any]], context: Context) -> list[Fi
             detail = f"{number} was not admitted here: confirm it, or record its paper (kpnode source admit)"
             found.append(finding("KP-C-019", f"/source_certificates/{at}/number", detail))
             continue
+        where = f"/source_certificates/{at}/number"
+        for alert in context.facts.alerts_on(number):
+            if alert.refuses:
+                detail = (
+                    f"{alert.iss} has alerted {alert.numbers}: {alert.subject} ({alert.doc_id})"
+                )
+                found.append(finding("KP-W-001", where, detail))
+        if context.facts.disowned(number):
+            found.append(finding("KP-W-007", where, f"its issuer has called {number} not genuine"))
         left = came_in - context.facts.re_exported(number)
         if taken[number] > left:
             detail = f"{left} of {came_in} carats of {number} are left, got {taken[number]}; kpnode source adjust"

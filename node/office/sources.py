@@ -5,10 +5,11 @@ from decimal import Decimal
 
 from node.authority import OwnAuthority
 from node.clock import first_elsewhere
+from node.domain.states import ON_PAPER
 from node.errors import Finding, NotFoundError, finding
-from node.ledger import certificates, sources
+from node.ledger import certificates, papers, sources
 from node.ledger.database import Transaction
-from node.office.goods import from_abroad, unattached
+from node.office.goods import from_abroad, not_cleared, unattached
 from node.office.officer import Officer
 
 
@@ -46,6 +47,9 @@ def admit_paper(
     def refuse_if(tx: Transaction, today: date) -> list[Finding]:
         if certificates.by_number(tx, number) or sources.on_paper(tx, number):
             return [finding("KP-L-009", "/number", f"{number} is here already")]
+        paper = papers.by_number(tx, number)
+        if paper is not None and paper.state != ON_PAPER:
+            return [finding("KP-L-009", "/number", f"{number} is {paper.state}: no admission now")]
         arrived = date.fromisoformat(received_on)
         if arrived > today:
             return [finding("KP-F-004", "/received_on", f"{received_on} has not begun here")]
@@ -53,7 +57,7 @@ def admit_paper(
         if issued_on and received_on < first_elsewhere(issued_on):
             detail = f"issued on {issued}, it cannot have arrived on {arrived}"
             return [finding("KP-F-004", "/received_on", detail)]
-        return from_abroad(tx, own, number, issuer, issued)
+        return from_abroad(tx, own, number, issuer, issued) or not_cleared(tx, number)
 
     details = {
         "from": issuer, "carats": carats, "received_on": received_on, "issued_on": issued_on,

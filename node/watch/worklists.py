@@ -134,9 +134,9 @@ def _expired(tx: Transaction, asked: Asked, side: str, wanted: tuple[str, ...]) 
 
 
 def _unannounced(tx: Transaction, asked: Asked) -> Iterator[Item]:
-    for paper in papers.without_document(tx):
+    for paper in filter(lambda one: one.open, papers.without_document(tx)):
         yield Item(
-            paper.number, paper.authority, states.ON_PAPER, None, None, asked.own.name,
+            paper.number, paper.authority, paper.state, None, None, asked.own.name,
             _answers(tx, paper.number), paper.doc_id,
         )  # fmt: skip
 
@@ -169,13 +169,13 @@ def _flagged(tx: Transaction, asked: Asked) -> Iterator[Item]:
             assert one is not None
             alert, detail = _warned(tx, number)
             yield replace(_item(one, asked, None, asked.own.name, detail), document=alert.doc_id)
-    found = papers.without_document(tx)
+    found = [paper for paper in papers.without_document(tx) if paper.open]
     flagged = register.flagged(tx, [paper.number for paper in found])
     for paper in found:
         if paper.number in flagged:
             alert, detail = _warned(tx, paper.number)
             yield Item(
-                paper.number, paper.authority, states.ON_PAPER, None, None, asked.own.name, detail,
+                paper.number, paper.authority, paper.state, None, None, asked.own.name, detail,
                 alert.doc_id,
             )  # fmt: skip
 
@@ -237,7 +237,7 @@ LISTS: dict[str, WorkList] = {
     "unannounced": WorkList(
         "Presented without announcement",
         "the paper is here, its document is not",
-        "kpnode inquiry ask NUMBER: is it genuine? The issuer sends the document again",
+        "kpnode inquiry ask NUMBER: is it genuine? The issuer sends the document again; else kpnode source admit, or hold and seize",
         _unannounced,
     ),
     "inquiries": WorkList(

@@ -4,6 +4,7 @@ The same functions stand behind the command line, so the two cannot differ.
 """
 
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
@@ -194,8 +195,7 @@ def _transit(own: OwnAuthority, call: Call) -> Answer:
 
 def _papers(own: OwnAuthority, _: Call) -> Answer:
     found = own.ledger.read(papers.without_document)
-    items = [{"number": p.number, "authority": p.authority, "doc_id": p.doc_id} for p in found]
-    return Answer({"items": items, "next": None})
+    return Answer({"items": [asdict(paper) for paper in found], "next": None})
 
 
 def _admit(own: OwnAuthority, call: Call) -> Answer:
