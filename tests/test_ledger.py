@@ -637,10 +637,12 @@ def test_certificates_are_found_by_a_part_of_a_partys_name(
 
 
 def make_as_before(ledger: Any) -> None:
-    """Undo what the last two migrations did."""
+    """Undo what the last three migrations did."""
     ledger.execute("DROP TABLE seals")
     for day in ("issued_on", "expires_on"):
         ledger.execute(f"ALTER TABLE certificates DROP COLUMN {day}")
+    for table, column in (("papers", "state"), ("drafts", "inspected")):
+        ledger.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
     ledger.execute("DELETE FROM _sqlite_migrations WHERE name >= '0008'")
     ledger.execute("CREATE INDEX sent_peer ON sent (peer, made_at)")
     for index in ("sent_until", "rejudged_order"):

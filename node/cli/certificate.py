@@ -69,17 +69,17 @@ def show(output: Output, number: str) -> None:
 
 def _lines(told: dict[str, Any]) -> list[str]:
     """A certificate for people."""
-    body, parcels = told["body"], told["body"]["parcels"]
+    from node.watch import figures
+
+    body, now = told["body"], told["figures"]
     return [
         f"{told['number']}  {told['state']} ({told['meaning']})",
         *([f"attention    {told['attention']}"] if told["attention"] else []),
         f"document     {told['doc_id']}",
         f"held by      {', '.join(told['held_by'])}",
         f"from, to     {body['provenance']} → {body['destination']}",
-        f"exporter     {body['exporter']['name']}",
-        f"importer     {body['importer']['name']}",
-        f"goods        {body['totals']['carats']} ct, US$ {body['totals']['value_usd']}, "
-        f"{parcels} parcel{'' if parcels == 1 else 's'}",
+        *(f"{label:<12} {text}" for label, text in figures.rows(now)),
+        *(["             as amended; the certificate itself never changes"] if now != body else []),
         f"valid        {body['issued_on']} to {body['expires_on']}",
         "",
         *(
@@ -89,6 +89,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
                 if e["document"]
                 else ""
             )
+            + "".join(f"\n{'':22}{label:<12} {text}" for label, text in figures.rows(e["values"]))
             for e in told["timeline"]
         ),
         *(

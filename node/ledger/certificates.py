@@ -128,6 +128,19 @@ def _held(certificate: Certificate, answers: Iterable[Event]) -> HeldCertificate
     )
 
 
+def figures(tx: Transaction, found: Iterable[Certificate]) -> dict[str, Mapping[str, Any]]:
+    """The bodies of certificates, with the values of their amendments, by doc id."""
+    bodies = {one.doc_id: one for one in found}
+    rows = tx.execute(
+        f"SELECT certificate FROM life WHERE certificate IN {EACH} AND event = 'amendment'",
+        (each(bodies),),
+    )
+    amended = all_held(tx, [bodies[row["certificate"]] for row in rows])
+    return {doc_id: one.body for doc_id, one in bodies.items()} | {
+        one.doc_id: one.figures for one in amended
+    }
+
+
 def by_number(tx: Transaction, number: str, participant: str | None = None) -> Certificate | None:
     """A certificate by its number, which starts with its participant's letters."""
     row = tx.execute(

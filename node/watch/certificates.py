@@ -1,5 +1,6 @@
 """Certificates as they are listed and shown: the same for the command line and the API."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from node.authority import OwnAuthority
@@ -41,10 +42,14 @@ def listed(
         found = certificates.listed(tx, side, peer, after, limit, state, party, seal)
         differing = timeline.with_open_items(tx)
         flagged = register.flagged(tx, [one.number for one in found])
+        now = certificates.figures(tx, found)
         items = [
-            _summary(one, day, differs=one.doc_id in differing, flagged=one.number in flagged)
+            _summary(
+                one, now[one.doc_id], day,
+                differs=one.doc_id in differing, flagged=one.number in flagged,
+            )
             for one in found
-        ]
+        ]  # fmt: skip
         return {"items": items, "next": found[-1].number if len(found) == limit else None}
 
     day = day_of(own, own.clock.now()).isoformat()
@@ -62,8 +67,9 @@ def shown(own: OwnAuthority, name: str) -> dict[str, Any]:
         held = certificates.found(tx, name)
         open_items, alerts = timeline.open_items(tx, held), register.on(tx, held.number)
         at_peer = held.side == IMPORTER or held.outcome in ("accepted", "duplicate")
+        now = certificates.figures(tx, [held])[held.doc_id]
         return {
-            **_summary(held, day, differs=bool(open_items), flagged=bool(alerts)),
+            **_summary(held, now, day, differs=bool(open_items), flagged=bool(alerts)),
             "meaning": MEANINGS[held.state],
             "refused_with": held.errors,
             "held_by": sorted({own.name, held.peer} if at_peer else {own.name}),
@@ -79,13 +85,17 @@ def shown(own: OwnAuthority, name: str) -> dict[str, Any]:
             ],
             "version": certificates.version(tx, held),
             "body": held.body,
+            "figures": now,
         }
 
     day = day_of(own, own.clock.now()).isoformat()
     return own.ledger.read(query)
 
 
-def _summary(one: Certificate, day: str, *, differs: bool, flagged: bool) -> dict[str, Any]:
+def _summary(
+    one: Certificate, now: Mapping[str, Any], day: str, *, differs: bool, flagged: bool
+) -> dict[str, Any]:
+    """A certificate in a list, with the amounts that were agreed where some were."""
     return {
         "number": one.number,
         "state": one.state,
@@ -95,6 +105,6 @@ def _summary(one: Certificate, day: str, *, differs: bool, flagged: bool) -> dic
         "issued_on": one.body["issued_on"],
         "expires_on": one.body["expires_on"],
         "attention": attention(one, day, differs=differs, flagged=flagged),
-        "carats": one.body["totals"]["carats"],
-        "value_usd": one.body["totals"]["value_usd"],
+        "carats": now["totals"]["carats"],
+        "value_usd": now["totals"]["value_usd"],
     }

@@ -8,6 +8,7 @@ from node.errors import NotFoundError
 from node.ledger import certificates, deliveries, entries, streams, timeline
 from node.ledger.database import Transaction
 from node.ledger.life import Event
+from node.watch import figures
 from node.watch.peers import attempt
 
 
@@ -53,6 +54,7 @@ def certificate(own: OwnAuthority, number: str) -> dict[str, Any]:
             "peer": held.peer,
             "doc_id": held.doc_id,
             "body": held.body,
+            "figures": certificates.figures(tx, [held])[held.doc_id],
             "timeline": [told(event) for event in timeline.timeline(tx, held)],
         }
 
@@ -69,7 +71,12 @@ def told(event: Event) -> dict[str, Any]:
         "state": event.state,
         "who": event.who,
         "detail": "; ".join(text for text in words if text),
+        "values": {} if event.what in _FIRST else figures.brought(event.body),
     }
+
+
+_FIRST = ("issued", "received")
+"""The certificate itself: its values are shown above its story."""
 
 
 def _way(tx: Transaction, peer: str, doc_id: str) -> dict[str, Any]:

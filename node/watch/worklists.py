@@ -17,6 +17,7 @@ from node.ledger import certificates, inquiries, papers, register
 from node.ledger.certificates import Certificate
 from node.ledger.database import Transaction
 from node.office.officer import day_of
+from node.watch import figures
 
 WITHIN_DAYS = 14
 """How far ahead `expiring` looks, where the asker does not say."""
@@ -84,7 +85,11 @@ def _disputed(tx: Transaction, asked: Asked) -> Iterator[Item]:
         for one in certificates.in_states(tx, side, (*plain, *map(states.on_hold, plain))):
             exporters = states.unheld(one.state) == "disputed"
             mine = exporters == (side == EXPORTER)
-            yield _item(one, asked, one.body["expires_on"], asked.own.name if mine else one.peer)
+            said = certificates.held(tx, one).last["discrepancy"][1]
+            proposed = figures.in_short(figures.brought(said))
+            detail = f"{said['reason']}; found: {proposed}" if proposed else said["reason"]
+            turn = asked.own.name if mine else one.peer
+            yield _item(one, asked, one.body["expires_on"], turn, detail)
 
 
 def _overdue(tx: Transaction, asked: Asked) -> Iterator[Item]:

@@ -19,7 +19,7 @@ from node.errors import NotFoundError
 from node.incidents import INCIDENTS
 from node.ledger import alerts, certificates, entries
 from node.ledger.database import Transaction
-from node.watch import correspondence, journey, peers, worklists
+from node.watch import correspondence, figures, journey, peers, worklists
 from node.watch.conditions import CONDITIONS
 from node.watch.peers import STATES
 from node.watch.system import system
@@ -126,16 +126,18 @@ def _certificates(own: OwnAuthority, request: web.Request) -> dict[str, Any]:
     asked = {name: request.query.get(name, "")[:100] for name in ("number", "party", "after")}
     number = asked["number"].strip()
 
-    def query(tx: Transaction) -> list[certificates.Certificate]:
+    def query(tx: Transaction) -> dict[str, Any]:
         if number:
             found = certificates.by_number(tx, number)
-            return [found] if found else []
-        party = asked["party"].strip() or None
-        return certificates.listed(tx, None, None, asked["after"], PAGE, party=party)
+            held = [found] if found else []
+        else:
+            party = asked["party"].strip() or None
+            held = certificates.listed(tx, None, None, asked["after"], PAGE, party=party)
+        return {"certificates": held, "figures": certificates.figures(tx, held)}
 
-    held = own.ledger.read(query)
-    more = held[-1].number if len(held) == PAGE else None
-    return {"asked": asked, "certificates": held, "more": more}
+    told = own.ledger.read(query)
+    held = told["certificates"]
+    return {"asked": asked, "more": held[-1].number if len(held) == PAGE else None, **told}
 
 
 def _page(
@@ -160,6 +162,7 @@ def _templates() -> Environment:
     made.filters["since"] = _since
     made.filters["ticks"] = _ticks
     made.filters["duration"] = duration
+    made.filters["rows"] = figures.rows
     return made
 
 
