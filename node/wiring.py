@@ -1,5 +1,7 @@
 """Builds a node from its home; the only place that knows every room below `web`."""
 
+import os
+import pwd
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -75,6 +77,7 @@ def open_node(
         ConfigError: The home, its keys or its database are not usable; says how to mend it.
     """
     config, clock = read_config(home), clock or SystemClock()
+    _check_access(config, signing=signing)
     now_s = seconds(clock.now())
     keys = read_own_keys(config.node)
     signers = load_signers(keys, config.node.private_keys, now_s) if signing else {}
@@ -88,6 +91,33 @@ def open_node(
         keeper = checkpoint_keeper(config.node, keys, signers, ledger)
         book = ledger.write(lambda tx: open_book(tx, config, now_s))
         yield OwnAuthority(config, keys, signers, ledger, keeper, clock, book, crew, fault)
+
+
+def _check_access(config: Config, *, signing: bool) -> None:
+    """Tell who may not see the home's folders apart from who has none.
+
+    Raises:
+        ConfigError: ``no-access``.
+    """
+    keys = [config.node.private_keys] if signing else []
+    for folder in (config.node.database.parent, *keys):
+        try:
+            os.listdir(folder)
+        except PermissionError:
+            raise ConfigError(
+                f"{folder}: this user may not look into it; the home belongs to "
+                f"{_user(config.home.stat().st_uid)}: run kpnode as that user",
+                code="no-access",
+            ) from None
+        except OSError:
+            pass  # whoever needs what is in it says what is missing
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"
 
 
 def _bring_up_to_date(database: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -40,6 +41,13 @@ RU, BE = Authority("RU"), Authority("EU-BE")
 def numbered(count: int, start: int) -> list[Any]:
     template = shipments()[0]
     return [dict(template, number=f"RU{80000000 + start + n}") for n in range(count)]
+
+
+def doctor(home: Path) -> list[dict[str, str]]:
+    items: list[dict[str, str]] = json.loads(
+        command_line("--json", "--home", home, "doctor").stdout
+    )["items"]
+    return items
 
 
 class TestDisk:
@@ -132,10 +140,32 @@ class TestDisk:
 
         assert done.exit_code == 1
         (error,) = json.loads(done.stdout)["errors"]
-        assert error["code"] in ("ledger-unavailable", "bad-database")
+        assert error["code"] == "ledger-unavailable"
         assert "full" in error["detail"] or "disk" in error["detail"]
+        told = {i["check"]: i["mend"] for i in doctor(home)}
+        assert "free space" in told["ledger-unavailable"]
         disk.free()
         kpnode("--home", str(home), "ledger", "verify")
+
+    @pytest.mark.parametrize("folder", ["data", "keys/private"])
+    def test_who_may_not_look_into_a_home_is_told_whose_it_is(
+        self, homes: dict[str, Path], folder: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(path: Any) -> list[str]:
+            raise PermissionError(13, "Permission denied", str(path))
+
+        # Simulated: this user is root, to whom nothing is forbidden.
+        listdir = os.listdir
+        shut = homes["RU"] / folder
+        monkeypatch.setattr(
+            os, "listdir", lambda p=".": refuse(p) if Path(p) == shut else listdir(p)
+        )
+
+        done = command_line("--json", "--home", homes["RU"], "issue", "-", stdin="[]")
+
+        (error,) = json.loads(done.stdout)["errors"]
+        assert error["code"] == "no-access"
+        assert pwd.getpwuid(os.getuid()).pw_name in error["detail"]
 
     def test_a_backup_without_room_leaves_nothing_behind(
         self, disk: Disk, homes: dict[str, Path], clock: SetClock
@@ -164,7 +194,7 @@ class TestDisk:
             pass
         done = command_line("--json", "--home", home, "issue", "-", stdin="[]")
 
-        assert refused.value.code in ("bad-database", "ledger-unavailable")
+        assert refused.value.code == "ledger-unavailable"
         assert json.loads(done.stdout)["errors"][0]["code"] == refused.value.code
         disk.remount("rw")
         kpnode("--home", str(home), "ledger", "verify")

@@ -52,7 +52,8 @@ def _checks(output: Output) -> Iterator[dict[str, Any]]:
 _MEND = {
     "no-database": "bring the database back, or make a new home with kpnode init",
     "bad-database": "stop the node and restore a backup",
-    "ledger-unavailable": "free space, end what holds the file, or restore a backup",
+    "ledger-unavailable": "free space, mend the disk or who may write there, end what holds the file",
+    "no-access": "run kpnode as the user that the home belongs to",
     "keys-missing": "bring the key files back from where they are kept",
     "key-permissions": "run the command in the text",
     "bad-key-file": "bring the key files back from where they are kept",

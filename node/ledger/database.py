@@ -51,6 +51,13 @@ _PRAGMAS = (
 )  # fmt: skip
 
 
+_OF_THE_PLACE = (
+    "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM",
+    "SQLITE_BUSY", "SQLITE_LOCKED",
+)  # fmt: skip
+"""Errors by which SQLite says that disk or permissions are in the way, not that the file is bad."""
+
+
 class _Asked:
     """An act that waits, and what came of it once `done`.
 
@@ -89,6 +96,7 @@ class Ledger:
 
         Raises:
             ConfigError: ``no-database`` or ``bad-database``.
+            LedgerUnavailableError: Disk or permissions do not let it be opened now.
         """
         if not create and not os.path.exists(path):
             raise ConfigError(
@@ -110,6 +118,12 @@ class Ledger:
         try:
             self._writing = self._prepare()
         except sqlite3.DatabaseError as error:
+            said = getattr(error, "sqlite_errorname", "")
+            if said.startswith(_OF_THE_PLACE) and path.is_file():
+                raise LedgerUnavailableError(
+                    f"{path} cannot be opened now: {error}; free space on its disk, or let this "
+                    "user write there. The ledger itself is as it was"
+                ) from error
             raise ConfigError(
                 f"{path} is no usable database: {error}", code="bad-database"
             ) from error
