@@ -9,13 +9,17 @@ def write(path: Path, raw: bytes, *, mode: int = 0o600) -> None:
     """Write a file under another name, make it durable, and give it its name.
 
     Args:
-        path: The file; one that is there is replaced.
+        path: The file; one that is there is replaced. What is no file (a device, a pipe) is
+            written to as it is.
         raw: Its bytes.
         mode: Who may read it.
 
     Raises:
         OSError: It cannot be written; what was there stays.
     """
+    if path.exists() and not path.is_file():
+        path.write_bytes(raw)
+        return
     fresh = path.with_name(path.name + ".new")
     try:
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)

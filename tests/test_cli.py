@@ -822,6 +822,44 @@ def _numbered() -> Any:
     return shipments()[0] | {"number": f"RU1{next(_numbers):07}"}
 
 
+@pytest.mark.parametrize("options", [("--json",), ()])
+def test_results_that_cannot_be_written_end_in_one_line(
+    homes: dict[str, Path], options: tuple[str, ...]
+) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "node.cli", *options, "--home", str(homes["RU"]), "status"],
+            stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        )  # fmt: skip
+
+    assert done.returncode == 1
+    told = [line for line in done.stderr.splitlines() if not line.startswith("SANDBOX")]
+    assert told == ["error: unusable-file: No space left on device"]
+
+
+def test_what_is_no_file_is_written_to_as_it_is(homes: dict[str, Path]) -> None:
+    done = run("--json", "--home", homes["RU"], "certificate", "export", "/dev/full")
+
+    assert json.loads(done.stdout)["errors"][0]["code"] == "unusable-file"
+    assert Path("/dev/full").is_char_device()
+
+
+def test_a_home_that_cannot_be_made_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")  # simulated
+
+    (tmp_path / "empty").mkdir()
+    for name in ("new", "empty"):
+        with monkeypatch.context() as broken:
+            broken.setattr("node.ledger.database.Ledger.__init__", full)
+            done = run("--json", "init", tmp_path / name, *TestInit.ARGUMENTS)
+        (error,) = json.loads(done.stdout)["errors"]
+        assert (error["code"], str(tmp_path / name) in error["detail"]) == ("unusable-file", True)
+        result("init", tmp_path / name, *TestInit.ARGUMENTS)
+
+
 class TestTable:
     @given(
         st.lists(
@@ -835,13 +873,28 @@ class TestTable:
 
         made = output.table(items, {head: head for head in heads})
 
-        assert made == output._folded([heads, *cells], terminal=False)
+        rows = [heads, *cells]
+        widths = [max(map(output._width, column)) for column in zip(*rows, strict=True)]
+        assert made == output._folded(rows, widths, output.PAGE_WIDTH, terminal=False)
 
     def test_what_does_not_fit_is_folded(self) -> None:
         made = output.table([{"a": "x" * 300, "b": "end"}], {"a": "A", "b": "B"})
 
         assert max(map(len, made.splitlines())) <= 200
         assert made.count("x") == 300
+
+    def test_short_columns_stay_whole(self) -> None:
+        number, day = "RU00020001", "2026-11-27"
+        row = {"a": number, "b": "x" * 300, "c": day}
+
+        folded = output.table([row], {"a": "A", "b": "B", "c": "C"})
+        many = output.table(
+            [dict.fromkeys("abcdefghijklmnopqrst", number)], {n: n for n in "abcdefghijklmnopqrst"}
+        )
+
+        assert number in folded
+        assert day in folded
+        assert many.count(number) == 20
 
     def test_many_rows_are_made_without_a_library(self) -> None:
         """It takes half a millisecond a row, more than issuing what the row is about."""

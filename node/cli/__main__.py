@@ -1,10 +1,10 @@
 """The `kpnode` program."""
 
 import gc
-import os
 import sys
 
 from node.cli.app import main
+from node.cli.output import nobody_reads
 
 GC_OBJECTS = 100_000
 """Made before the collector looks; modules and documents have next to no cycles."""
@@ -19,7 +19,7 @@ def run() -> None:
     try:
         main.main(prog_name="kpnode")
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        nobody_reads()
         sys.exit(1)
 
 

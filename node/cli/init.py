@@ -42,6 +42,7 @@ def init(
 
     Prints the fingerprint of the key set: read it to your peers over the phone.
     """
+    from contextlib import closing
     from datetime import date
 
     from node import config
@@ -66,8 +67,8 @@ def init(
     if not port.isdecimal():
         raise click.UsageError(f"--listen: expected HOST:PORT, got {listen!r}")
     console = console or f"localhost:{int(port) + 10}"
-    if console == listen:
-        raise click.UsageError(f"--listen and --console are both {listen}")
+    if console.rpartition(":")[2] == port:
+        raise click.UsageError(f"--listen and --console both have port {port}")
     table = config.node_table(
         {
             "authority": authority,
@@ -82,16 +83,21 @@ def init(
         }
     )
     settings = config.parse(table.encode(), home, check).node  # before anything is written
-    now_s = seconds(SystemClock().now())
-    settings.database.parent.mkdir(parents=True, mode=0o700)
-    keys = make_keys(Authority(authority), settings.private_keys, now_s)
-    settings.key_set.write_bytes(dumps(keys.as_json()) + b"\n")
-    ledger = Ledger(settings.database, create=True)
-    ledger.write(lambda tx: entries.belong_to(tx, settings.origin))
-    ledger.write(lambda tx: acts.note(tx, now_s, "init", authority))
-    ledger.close()
-    # Last: a home is a home once it has this file.
-    (home / config.PEERS_FILE).write_text(table + PEERS_HINT, "utf-8")
+    new, now_s = not home.exists(), seconds(SystemClock().now())
+    try:
+        settings.database.parent.mkdir(parents=True, mode=0o700)
+        keys = make_keys(Authority(authority), settings.private_keys, now_s)
+        settings.key_set.write_bytes(dumps(keys.as_json()) + b"\n")
+        with closing(Ledger(settings.database, create=True)) as ledger:
+            ledger.write(lambda tx: entries.belong_to(tx, settings.origin))
+            ledger.write(lambda tx: acts.note(tx, now_s, "init", authority))
+        # Last: a home is a home once it has this file.
+        (home / config.PEERS_FILE).write_text(table + PEERS_HINT, "utf-8")
+    except BaseException as error:
+        _take_back(home, whole=new)
+        if isinstance(error, OSError):
+            raise ConfigError(f"{home}: {error.strerror}", code="unusable-file") from None
+        raise
     result = {
         "authority": authority,
         "home": str(home),
@@ -112,6 +118,16 @@ def init(
             f"Note: {participant} is no participant of the scheme; others will refuse its certificates."
         )
     output.note(f"Next: kpnode --home {home} peer add AUTHORITY --url URL --jwks FILE")
+
+
+def _take_back(home: Path, *, whole: bool) -> None:
+    """Leave nothing of a home that could not be made; it was empty, or not there."""
+    import shutil
+
+    for path in [home] if whole else list(home.iterdir()):
+        shutil.rmtree(path, ignore_errors=True)
+        if path.is_file():
+            path.unlink()
 
 
 def _refuse_work_tree(home: Path) -> None:

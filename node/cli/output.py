@@ -37,6 +37,9 @@ PAGE_WIDTH = 200
 GAP = "  "
 """Between two columns of a table."""
 
+SHORT, LEAST = 20, 8
+"""A table's column that takes so many of the terminal is not folded; others have so many at least."""
+
 SHOWN = 20
 """Errors told to people; programs get all of them."""
 
@@ -83,15 +86,19 @@ def page(output: Output, found: Mapping[str, Any], columns: Mapping[str, str], e
 
 
 def table(items: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
-    """Rows under headings, as wide as the terminal."""
+    """Rows under headings, as wide as the terminal where long columns can be folded to that.
+
+    Numbers, states and days stay whole: where those alone are too wide, so is the table.
+    """
     cells = [["" if item[key] is None else str(item[key]) for key in columns] for item in items]
     rows = [list(columns.values()), *cells]
     widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
     terminal = sys.stdout.isatty()
     room = shutil.get_terminal_size().columns if terminal else PAGE_WIDTH
     plain = all(cell.isprintable() for row in cells for cell in row)
-    if not plain or sum(widths) + len(GAP) * (len(widths) - 1) > room:
-        return _folded(rows, terminal=terminal)
+    whole = sum(widths) + len(GAP) * (len(widths) - 1) <= room
+    if not plain or (not whole and _least(widths) <= room):
+        return _folded(rows, widths, room, terminal=terminal)
     head, *lines = [
         GAP.join(
             cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)
@@ -110,17 +117,25 @@ def _width(text: str) -> int:
     return sum(2 if east_asian_width(c) in "WF" else 0 if combining(c) else 1 for c in text)
 
 
-def _folded(rows: Sequence[Sequence[str]], *, terminal: bool) -> str:
-    """A table that is too wide, each column within its share."""
+def _least(widths: Sequence[int]) -> int:
+    """How narrow a table can be without folding its short columns."""
+    return sum((width if width <= SHORT else LEAST) + len(GAP) for width in widths) - len(GAP)
+
+
+def _folded(
+    rows: Sequence[Sequence[str]], widths: Sequence[int], room: int, *, terminal: bool
+) -> str:
+    """A table that is too wide, its long columns each within its share."""
     # Late, and only here: it takes as long to load as a short command, and half a millisecond a row.
     import io
 
     from rich.console import Console
     from rich.table import Table
 
+    fits = _least(widths) <= room
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in rows[0]:
-        table.add_column(heading, overflow="fold")
+    for heading, width in zip(rows[0], widths, strict=True):
+        table.add_column(heading, overflow="fold", no_wrap=fits and width <= SHORT)
     for row in rows[1:]:
         table.add_row(*row)
     console = Console(
@@ -192,12 +207,21 @@ def finishing() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+def nobody_reads() -> None:
+    """What is still to be written on stdout has no place to go; the end must not stumble over it."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def fail(output: Output, error: NodeError) -> int:
     """Show an error and return the exit code."""
     errors = errors_as_json(error)
     several = len({item["index"] for item in errors}) > 1
     if output.as_json:
-        click.echo(json.dumps({"errors": errors}, ensure_ascii=False))
+        try:
+            click.echo(json.dumps({"errors": errors}, ensure_ascii=False))
+        except OSError:
+            nobody_reads()
     for item in errors[:SHOWN]:
         place = f"shipment {item['index']}" if several else None
         where = " ".join(str(part) for part in (place, item["number"], item["pointer"]) if part)

@@ -180,7 +180,8 @@ def _to_answer(tx: Transaction, own: OwnAuthority, name: str) -> Inquiry:
         waiting = [q for q in inquiries.about(tx, name) if not q.sent and q.answer is None]
         firsts = {q.first for q in waiting}
         if len(firsts) > 1:
-            raise NotFoundError(f"{len(firsts)} inquiries about {name} wait; name one by its id")
+            named = "; ".join(f"{q.doc_id} ({q.asks}, {q.peer})" for q in waiting)
+            raise NotFoundError(f"{len(firsts)} inquiries about {name} wait; name one: {named}")
         found = waiting[-1] if waiting else None
     if found is None or found.sent:
         raise NotFoundError(f"no inquiry {name} waits for an answer; see kpnode work inquiries")
