@@ -17,7 +17,7 @@ from node.domain.kinds import KINDS, Kind
 from node.domain.reference import Reference, reference
 from node.ids import EVERYONE, Authority
 from node.jose.keys import KeySet
-from node.jose.signing import Signers, new_jti, sign_document
+from node.jose.signing import Signer, new_jti, sign_document
 from node.ledger import entries, folding, peers, profiles, streams
 from node.ledger.checkpoints import CheckpointKeeper
 from node.ledger.database import Ledger, Transaction
@@ -39,7 +39,7 @@ class OwnAuthority:
 
     config: Config
     keys: KeySet
-    signers: Signers
+    signers: Mapping[str, Signer]
     ledger: Ledger
     checkpoints: CheckpointKeeper
     clock: Clock

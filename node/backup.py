@@ -180,7 +180,7 @@ def restore(
         )
     with _opened(source) as archive:
         theirs = read_key_set(_member(archive, f"{_KEYS}{node.key_set.name}", MAX_KEY_SET_BYTES))
-    if theirs.fingerprint != own_keys.fingerprint:
+    if not theirs.keys.keys() <= own_keys.keys.keys():  # renewed keys stand beside the former
         raise ConfigError(
             f"{source} was made under other keys ({theirs.fingerprint}) than this home has; bring "
             f"back {node.key_set} of its time, or restore into a new home",

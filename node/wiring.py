@@ -3,7 +3,7 @@
 import os
 import pwd
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,11 +17,12 @@ from node.domain.reference import reference
 from node.errors import ConfigError
 from node.home_lock import in_use
 from node.jose.keys import KeySet, read_key_set
-from node.jose.signing import Signers, load_signers
+from node.jose.signing import Signer, Signers
 from node.jose.verify import verify_raw
 from node.ledger import entries, succession
-from node.ledger.checkpoints import CheckpointKeeper
+from node.ledger.checkpoints import CheckpointKeeper, Signing
 from node.ledger.database import Ledger, up_to_date
+from node.log.note import Check, Sign
 from node.peering import open_book
 from node.schema.validation import check
 
@@ -80,7 +81,7 @@ def open_node(
     _check_access(config, signing=signing)
     now_s = seconds(clock.now())
     keys = read_own_keys(config.node)
-    signers = load_signers(keys, config.node.private_keys, now_s) if signing else {}
+    signers = _signers(config.node, keys, clock) if signing else {}
     _bring_up_to_date(config.node.database)
     with (
         in_use(config.node.database.parent, alone=alone),
@@ -145,21 +146,47 @@ def _bring_up_to_date(database: Path) -> None:
             time.sleep(0.1)
 
 
+def reread(own: OwnAuthority) -> Config:
+    """A home's settings as they are now; this node's own keys, as they are now, are taken over.
+
+    Raises:
+        ConfigError: As `read_config` and `read_own_keys`; the former keys stay.
+    """
+    config = read_config(own.config.home)
+    keys = read_own_keys(own.config.node)
+    signers = _signers(own.config.node, keys, own.clock)
+    own.keys, own.signers = keys, signers
+    own.checkpoints.take_keys(_log_signing(keys, signers), _log_keys(keys))
+    return config
+
+
+def _signers(node: NodeSettings, keys: KeySet, clock: Clock) -> Signers:
+    return Signers(keys, node.private_keys, lambda: seconds(clock.now()))
+
+
 def checkpoint_keeper(
-    node: NodeSettings, keys: KeySet, signers: Signers, ledger: Ledger
+    node: NodeSettings, keys: KeySet, signers: Mapping[str, Signer], ledger: Ledger
 ) -> CheckpointKeeper:
     """The keeper of the log in a ledger; without signers it reads and checks only."""
-    log_keys = [key for key in keys.keys.values() if key.role == "log"]
-    signer = signers.get("log")
-    newest = keys.keys[signer.kid] if signer else log_keys[-1]
     return CheckpointKeeper(
         node.origin,
         ledger.read(succession.number),
-        newest.raw,
-        signer.sign if signer else _no_key,
-        [(key.raw, partial(verify_raw, key)) for key in log_keys],
+        _log_signing(keys, signers) if signers else _no_key,
+        _log_keys(keys),
         node.released_checkpoint,
     )
+
+
+def _log_signing(keys: KeySet, signers: Mapping[str, Signer]) -> Signing:
+    def present() -> tuple[bytes, Sign]:
+        signer = signers["log"]
+        return keys.keys[signer.kid].raw, signer.sign
+
+    return present
+
+
+def _log_keys(keys: KeySet) -> list[tuple[bytes, Check]]:
+    return [(key.raw, partial(verify_raw, key)) for key in keys.keys.values() if key.role == "log"]
 
 
 def _check_origin(ledger: Ledger, node: NodeSettings) -> None:
@@ -172,5 +199,5 @@ def _check_origin(ledger: Ledger, node: NodeSettings) -> None:
         )
 
 
-def _no_key(_: bytes) -> bytes:
+def _no_key() -> tuple[bytes, Sign]:
     raise ConfigError("this needs the private keys", code="keys-missing")

@@ -10,7 +10,7 @@ import pytest
 from node.errors import ConfigError
 from node.ids import Authority
 from node.jose.keys import KeySet, read_key_set, same_fingerprint, thumbprint
-from node.jose.signing import load_signers, make_keys
+from node.jose.signing import Signers, make_keys
 
 NOW_S = 1795305600
 
@@ -87,12 +87,12 @@ def test_fingerprints_compare_as_people_write_them(made: KeySet) -> None:
 
 def test_private_keys_that_others_can_read_stop_the_start(made: KeySet, tmp_path: Path) -> None:
     folder = tmp_path / "private"
-    assert load_signers(made, folder, NOW_S).keys() == {"doc", "msg", "log"}
+    assert Signers(made, folder, lambda: NOW_S).keys() == {"doc", "msg", "log"}
     key = next(folder.iterdir())
     key.chmod(0o640)
 
     with pytest.raises(ConfigError) as error:
-        load_signers(made, folder, NOW_S)
+        Signers(made, folder, lambda: NOW_S)
 
     assert error.value.code == "key-permissions"
     assert f"chmod 600 {key}" in str(error.value)
@@ -102,7 +102,7 @@ def test_a_folder_that_others_can_read_stops_the_start(made: KeySet, tmp_path: P
     (tmp_path / "private").chmod(0o755)
 
     with pytest.raises(ConfigError) as error:
-        load_signers(made, tmp_path / "private", NOW_S)
+        Signers(made, tmp_path / "private", lambda: NOW_S)
 
     assert error.value.code == "key-permissions"
 
@@ -119,14 +119,14 @@ def test_a_key_file_of_another_key_is_refused(made: KeySet, tmp_path: Path) -> N
     one.write_bytes(other.read_bytes())
 
     with pytest.raises(ConfigError) as error:
-        load_signers(made, tmp_path / "private", NOW_S)
+        Signers(made, tmp_path / "private", lambda: NOW_S)
 
     assert error.value.code == "bad-key-file"
 
 
 def test_a_key_not_yet_in_use_does_not_sign(made: KeySet, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
-        load_signers(made, tmp_path / "private", NOW_S - 10_000)
+        Signers(made, tmp_path / "private", lambda: NOW_S - 10_000)
 
     assert error.value.code == "keys-missing"
 

@@ -23,7 +23,7 @@ from node.office.officer import Officer
 from node.schema.validation import check
 from node.web.peer_listener import about
 from node.web.serving import serve
-from node.wiring import read_config
+from node.wiring import reread
 from tests.certificates import write_certificate
 from tests.machine import needs
 from tests.nodes import SetClock, make_homes, opened, shipments
@@ -170,7 +170,7 @@ async def test_a_renewed_certificate_is_shown_without_a_restart(
 
     with open_node(tls_homes["RU"]) as own:
         stop, ready = asyncio.Event(), asyncio.Event()
-        task = asyncio.create_task(serve(own, read_config, stop, ready.set))
+        task = asyncio.create_task(serve(own, reread, stop, ready.set))
         await ready.wait()
         before = await asyncio.to_thread(_shown, own)
         write_certificate(tls_homes["RU"] / "tls", "RU")
@@ -253,7 +253,7 @@ class TestSettings:
 
         (tls_homes["RU"] / "tls" / "RU.key").write_text("nothing")
         with open_node(tls_homes["RU"]) as own, pytest.raises(ConfigError) as refused:
-            asyncio.run(serve(own, read_config, asyncio.Event(), lambda: None))
+            asyncio.run(serve(own, reread, asyncio.Event(), lambda: None))
 
         assert refused.value.code == "bad-certificate"
 

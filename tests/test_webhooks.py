@@ -19,7 +19,7 @@ from node.office.issue import issue
 from node.office.officer import Officer
 from node.web import serving as web
 from node.web import watching
-from node.wiring import open_node, read_config
+from node.wiring import open_node, reread
 from tests.nodes import serving as process
 from tests.nodes import shipments
 from tests.test_cli import errors, result, run
@@ -226,7 +226,7 @@ async def test_nobody_is_told_later_for_what_the_node_sees_to(
     monkeypatch.setattr(watching, "attend", slow)
     monkeypatch.setattr(watching, "wanted", lambda *_: True)
     with open_node(ru) as own:
-        running = asyncio.create_task(web.serve(own, read_config, stop, lambda: None))
+        running = asyncio.create_task(web.serve(own, reread, stop, lambda: None))
         assert await asyncio.to_thread(begun.wait, 20)
         (one,) = await asyncio.to_thread(issue, own, shipments(), Officer())
         async with asyncio.timeout(20):
@@ -257,7 +257,7 @@ async def test_a_ledger_that_cannot_be_read_for_a_while_ends_nothing(
         monkeypatch.setattr(own.ledger, "read", fails_first)
         monkeypatch.setattr(watching, "WATCH_S", 0.01)
         stop = asyncio.Event()
-        running = asyncio.create_task(web.serve(own, read_config, stop, ready))
+        running = asyncio.create_task(web.serve(own, reread, stop, ready))
         async with asyncio.timeout(20):
             while number not in receiver.subjects():  # noqa: ASYNC110 - a real receiver
                 await asyncio.sleep(0.05)

@@ -14,6 +14,7 @@ from node.errors import NodeError
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("init", "Make a home: keys, database, peers.toml."),
     "peer": ("peer", "Add, show, probe, pause and renew the authorities to exchange with."),
+    "keys": ("keys", "List, renew and revoke this authority's own keys."),
     "serve": ("serve", "Run the node: both listeners and the delivery workers."),
     "issue": ("issue", "Issue certificates for the shipments of a JSON file."),
     "draft": ("draft", "Exporter: reserve numbers, inspect, then issue or withdraw."),

@@ -39,7 +39,7 @@ def _checks(output: Output) -> Iterator[dict[str, Any]]:
     yield _disk(config)
     try:
         with open_node(output.home) as own:
-            yield _item("keys", "ok", own.keys.fingerprint)
+            yield _keys(own)
             for check in (_database, _log, _peers):
                 try:
                     yield from check(own)
@@ -73,6 +73,17 @@ def _disk(config: Any) -> dict[str, Any]:
     state = "ok" if free >= MIN_FREE_BYTES else "warn"
     mend = "" if state == "ok" else "free some space before the node must stop"
     return _item("disk", state, f"{free / 1024**3:.1f} GiB free", mend)
+
+
+def _keys(own: Any) -> dict[str, Any]:
+    from node.watch.peers import days_left
+
+    left = days_left(own.keys, own.now_s())
+    if left is None or left >= own.config.alerts.key_days:
+        return _item("keys", "ok", own.keys.fingerprint)
+    return _item(
+        "keys", "warn", f"they end in {left} days", "kpnode keys renew, and tell the peers"
+    )
 
 
 def _database(own: Any) -> Iterator[dict[str, Any]]:

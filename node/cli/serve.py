@@ -22,7 +22,7 @@ def run(own, output: Output) -> None:  # type: ignore[no-untyped-def]
     import signal
 
     from node.web.serving import serve as serving
-    from node.wiring import read_config
+    from node.wiring import reread
 
     _logs()
     node = own.config.node
@@ -42,7 +42,7 @@ def run(own, output: Output) -> None:  # type: ignore[no-untyped-def]
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         for name in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(name, stop.set)
-        await serving(own, read_config, stop, ready)
+        await serving(own, reread, stop, ready)
 
     asyncio.run(until_signal())
     output.note(f"{node.authority} stopped")

@@ -3,26 +3,25 @@
 A signer gives raw JOSE signatures; a hardware module can stand behind the same protocol.
 """
 
+import math
 import os
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from node import base64url, strict_json
+from node import base64url, durable_file, strict_json
+from node.clock import CLOCK_GRACE_S
 from node.documents import SignedDocument
 from node.errors import ConfigError
 from node.ids import Authority, DocId, Kid
 from node.jose.algorithms import ED25519
 from node.jose.keys import ROLES, KeySet, PublicKey, read_key_set, thumbprint
 from node.jose.strict import doc_digest
-
-Signers = Mapping[str, "Signer"]
-"""This authority's signers by role."""
 
 
 class Signer(Protocol):
@@ -83,31 +82,38 @@ def make_keys(authority: Authority, private_folder: Path, now_s: int) -> KeySet:
     private_folder.chmod(0o700)
     if any(private_folder.iterdir()):
         raise ConfigError(f"{private_folder} already holds keys", code="keys-exist")
+    published = [make_key(role, private_folder, now_s) for role in ROLES]
+    return read_key_set(strict_json.dumps({"kp_authority": authority, "keys": published}))
+
+
+def make_key(role: str, private_folder: Path, begins_s: int) -> dict[str, Any]:
+    """Make an Ed25519 key and write it down, 0600 and durable; returns what is published of it.
+
+    Args:
+        role: ``doc``, ``msg`` or ``log``.
+        private_folder: Where private keys are.
+        begins_s: From when it is in use.
+    """
     # Late, as what only reads never needs it: it takes a fiftieth of a second.
     from cryptography.hazmat.primitives import serialization
 
-    published = []
-    for role in ROLES:
-        key = Ed25519PrivateKey.generate()
-        jwk = _public_jwk(key)
-        kid = thumbprint(jwk)
-        pem = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        descriptor = os.open(
-            private_folder / f"{kid}.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600
-        )
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-        published.append(
-            jwk
-            | {"kid": kid, "alg": ED25519, "use": "sig", "kp_role": role, "kp_not_before": now_s}
-        )
-    return read_key_set(strict_json.dumps({"kp_authority": authority, "keys": published}))
+    key = Ed25519PrivateKey.generate()
+    jwk = _public_jwk(key)
+    kid = thumbprint(jwk)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    descriptor = os.open(private_folder / f"{kid}.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(pem)
+        file.flush()
+        os.fsync(file.fileno())
+    durable_file.sync(private_folder)
+    return jwk | {
+        "kid": kid, "alg": ED25519, "use": "sig", "kp_role": role, "kp_not_before": begins_s,
+    }  # fmt: skip
 
 
 def check_private(path: Path) -> None:
@@ -128,20 +134,62 @@ def check_private(path: Path) -> None:
         )
 
 
-def load_signers(own: KeySet, private_folder: Path, now_s: int) -> dict[str, Signer]:
-    """The newest current key of each role of the own set.
+class Signers(Mapping[str, Signer]):
+    """This authority's signers by role: of each the newest key in use at the moment it is asked for.
+
+    Args:
+        own: The published set.
+        private_folder: Its private keys, a file each.
+        now_s: Tells the second.
 
     Raises:
-        ConfigError: ``keys-missing``, ``key-permissions`` or ``bad-key-file``.
+        ConfigError: ``keys-missing``, ``key-permissions`` or ``bad-key-file``; when a signer is asked
+            for, ``keys-missing`` where no key of the role is in use any more.
     """
-    check_private(private_folder)
-    signers: dict[str, Signer] = {}
-    for role in ROLES:
-        current = [key for key in own.with_role(role) if key.current_at(now_s)]
+
+    def __init__(self, own: KeySet, private_folder: Path, now_s: Callable[[], int]) -> None:
+        check_private(private_folder)
+        self._own, self._now_s = own, now_s
+        self._loaded: dict[Kid, Signer] = {}
+        self._chosen: dict[str, tuple[float, Signer]] = {}
+        for role in ROLES:
+            for key in (self._newest(role), *self._later(role)):
+                self._loaded[key.kid] = _load_signer(key, private_folder / f"{key.kid}.pem")
+
+    def __getitem__(self, role: str) -> Signer:
+        """The signer of a role."""
+        if role not in ROLES:
+            raise KeyError(role)
+        until, signer = self._chosen.get(role, (-1.0, None))
+        if signer is None or self._now_s() >= until:
+            key, later = self._newest(role), self._later(role)
+            ends = [] if key.retire_after is None else [key.retire_after + CLOCK_GRACE_S + 1]
+            begins = [(one.not_before or 0) - CLOCK_GRACE_S for one in later]
+            signer = self._loaded[key.kid]
+            self._chosen[role] = (min([math.inf, *ends, *begins]), signer)
+        return signer
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(ROLES)
+
+    def __len__(self) -> int:
+        return len(ROLES)
+
+    def _newest(self, role: str) -> PublicKey:
+        now_s = self._now_s()
+        current = [key for key in self._own.with_role(role) if key.current_at(now_s)]
         if not current:
-            raise ConfigError(f"no current {role} key of {own.authority}", code="keys-missing")
-        signers[role] = _load_signer(current[-1], private_folder / f"{current[-1].kid}.pem")
-    return signers
+            detail = f"no {role} key of {self._own.authority} is in use now; see kpnode keys list"
+            raise ConfigError(detail, code="keys-missing")
+        return current[-1]
+
+    def _later(self, role: str) -> list[PublicKey]:
+        now_s = self._now_s()
+        return [
+            key
+            for key in self._own.with_role(role)
+            if key.not_before is not None and key.not_before - CLOCK_GRACE_S > now_s
+        ]
 
 
 def _load_signer(public: PublicKey, path: Path) -> Signer:

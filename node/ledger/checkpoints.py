@@ -6,7 +6,7 @@ file of its own, and where that file is ahead of the ledger (a restored backup),
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +20,9 @@ from node.ledger.database import Transaction
 from node.log import note, tree
 from node.log.note import Check, Checkpoint, NoteError, Sign
 
+Signing = Callable[[], tuple[bytes, Sign]]
+"""Tells a log's key that signs now: its public part, 32 bytes, and what signs bytes with it."""
+
 
 class CheckpointKeeper:
     """Signs and releases the checkpoints of one log.
@@ -27,8 +30,7 @@ class CheckpointKeeper:
     Args:
         first: The origin of this node's first log.
         number: Which of its logs this is; successors have the origins ``first/2`` and so on.
-        public: Its newest public key, 32 bytes; the one that signs.
-        sign: Signs bytes with it.
+        signing: Tells the key that signs now.
         keys: All public keys the log has had, each with a check of signatures by it.
         file: It keeps the last checkpoint let out (`node.ledger.released`).
     """
@@ -37,15 +39,13 @@ class CheckpointKeeper:
         self,
         first: str,
         number: int,
-        public: bytes,
-        sign: Sign,
+        signing: Signing,
         keys: Sequence[tuple[bytes, Check]],
         file: Path,
     ) -> None:
         self._first = first
         self.number = number
-        self._public = public
-        self._sign = sign
+        self._signing = signing
         self._keys = keys
         self._released = file
         self._contradicting = file.with_name("contradicting-checkpoint")
@@ -53,6 +53,11 @@ class CheckpointKeeper:
         self._sound: str | None = None  # the released note that was found in the tree
         self._looked_at: dict[Path, tuple[int, ...]] = {}  # files, as `_identity` tells them
         self._read = lru_cache(maxsize=16)(self._read_anew)  # the same few are read again and again
+
+    def take_keys(self, signing: Signing, keys: Sequence[tuple[bytes, Check]]) -> None:
+        """Sign with other keys from now on; arguments are those of the class."""
+        self._signing, self._keys = signing, keys
+        self._read.cache_clear()
 
     @property
     def origin(self) -> str:
@@ -165,7 +170,7 @@ class CheckpointKeeper:
         if row is not None:
             return Checkpoint(self.origin, size, bytes(row["root"]), row["note"])
         root = tree.root(size, entries.node_getter(tx))
-        made = note.sign_checkpoint(self.origin, size, root, self._public, self._sign)
+        made = note.sign_checkpoint(self.origin, size, root, *self._signing())
         tx.execute(
             "INSERT INTO checkpoints (size, root, note, signed_at) VALUES (?, ?, ?, ?)",
             (size, root, made.note, at_s),

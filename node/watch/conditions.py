@@ -69,7 +69,7 @@ CONDITIONS: dict[str, Condition] = {
     ),
     "key-ending": Condition(
         "a key set, this node's or a peer's, soon has no key in use any more",
-        "make new keys in time and tell the peers; for a peer's: kpnode peer renew",
+        "kpnode keys renew in time, and tell the peers; for a peer's: kpnode peer renew",
     ),
     "inquiry-late": Condition(
         "a peer has asked something and the day it wanted an answer by is past",

@@ -22,7 +22,7 @@ from node.watch import conditions
 from node.watch.tell import tell
 from node.web import console, peer_listener, supervisor
 from node.web.hooks import Hooks
-from node.web.watching import WATCH_S, ReadConfig, judged_by, tell_peers, watch
+from node.web.watching import WATCH_S, Reread, judged_by, tell_peers, watch
 
 HOLDER = "serve"
 
@@ -38,13 +38,13 @@ log = structlog.get_logger()
 
 
 async def serve(
-    own: OwnAuthority, read_config: ReadConfig, stop: asyncio.Event, ready: Callable[[], None]
+    own: OwnAuthority, reread: Reread, stop: asyncio.Event, ready: Callable[[], None]
 ) -> None:
     """Run a node until `stop` is set.
 
     Args:
         own: The node.
-        read_config: Reads a home's settings again after a change.
+        reread: Reads a home's settings again after a change, and takes its own keys over.
         stop: Ends it; requests under way are answered first.
         ready: Called once both listeners accept.
 
@@ -75,7 +75,7 @@ async def serve(
             stack.push_async_callback(_end, asyncio.create_task(task))
         hooks = Hooks(own, session)
         stack.push_async_callback(hooks.stop)
-        await watch(own, read_config, dispatch, hooks, before, stop, tls)
+        await watch(own, reread, dispatch, hooks, before, stop, tls)
 
 
 async def _alive() -> None:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import structlog
@@ -33,7 +32,8 @@ REJUDGE_S = 600.0
 
 log = structlog.get_logger()
 
-ReadConfig = Callable[[Path], Config]
+Reread = Callable[[OwnAuthority], Config]
+"""Reads a home's settings, and takes its own keys over, as they are now."""
 
 JudgedBy = tuple[int, int]
 """What judgements go by beside certificates: the newest alert and profile."""
@@ -41,7 +41,7 @@ JudgedBy = tuple[int, int]
 
 async def watch(
     own: OwnAuthority,
-    read_config: ReadConfig,
+    reread: Reread,
     dispatch: Dispatch,
     hooks: Hooks,
     before: JudgedBy,
@@ -54,7 +54,7 @@ async def watch(
 
     Args:
         own: The node.
-        read_config: Reads a home's settings again after a change.
+        reread: Reads a home's settings again after a change, and takes its own keys over.
         dispatch: Its couriers.
         hooks: Its webhooks.
         before: What documents have been judged by so far.
@@ -85,7 +85,7 @@ async def watch(
                 before, judged_at = seen.judged_by, -REJUDGE_S
             # Looked at before they are read: what changes meanwhile is taken over the next time.
             if seen.stamps != stamps:
-                await _reload(own, read_config, dispatch, tls)
+                await _reload(own, reread, dispatch, tls)
                 stamps = seen.stamps
                 if (after := _watched(own.config)) != watched:
                     # The new ones are looked at before they are read, too.
@@ -151,10 +151,10 @@ async def _see_to(work: Callable[[], object], dispatch: Dispatch) -> None:
 
 
 async def _reload(
-    own: OwnAuthority, read_config: ReadConfig, dispatch: Dispatch, tls: ssl.SSLContext | None
+    own: OwnAuthority, reread: Reread, dispatch: Dispatch, tls: ssl.SSLContext | None
 ) -> None:
     try:
-        config = await asyncio.to_thread(read_config, own.config.home)
+        config = await asyncio.to_thread(reread, own)
         if tls is not None:
             renew(tls, own.config.tls, config.peers)
         await asyncio.to_thread(own.reload_peers, config)
@@ -182,7 +182,10 @@ def _watched(config: Config) -> list[str]:
     key_sets = (peer.jwks for peer in config.peers)
     tables = (config.home / REFERENCE_FOLDER / name for name in REFERENCE_FILES)
     tls = tls_files(config.tls, config.peers)
-    return [str(path) for path in (config.home / PEERS_FILE, *key_sets, *tables, *tls)]
+    return [
+        str(path)
+        for path in (config.home / PEERS_FILE, config.node.key_set, *key_sets, *tables, *tls)
+    ]
 
 
 def _stamps(files: list[str]) -> _Stamps:
