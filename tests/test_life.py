@@ -37,8 +37,11 @@ from node.office.issue import issue
 from node.office.officer import Officer
 from node.office.revoke import revoke
 from node.schema.validation import check_document
+from node.watch import worklists
+from node.watch.certificates import listed, shown
 from tests.nodes import SetClock, make_homes, opened, shipments
 from tests.pairs import deliver_one, settle
+from tests.test_cli import run as command
 from tests.test_ledger import audited
 
 OFFICER = Officer("Office", "Officer 7")
@@ -495,6 +498,33 @@ class TestInspection:
         )
 
         assert confirm(be, [NUMBER, NUMBER], OFFICER)[0].state == "admitted"
+
+
+class TestWhatIsShown:
+    def test_the_exporter_sees_the_values_it_is_to_consent_to(self, pair: Pair) -> None:
+        ru, be = pair
+        disputes.dispute(be, NUMBER, OFFICER, reason="less", proposed=FOUND)
+        settle(ru, be)
+        carats, issued = FOUND["totals"]["carats"], shipments()[0]["totals"]["carats"]
+        assert carats != issued
+
+        (told,) = [s for s in shown(ru, NUMBER)["timeline"] if s["what"] == "discrepancy"]
+        (item,) = worklists.read(ru, "disputed")
+        text = command("--home", ru.config.home, "certificate", "show", NUMBER).stdout
+
+        assert told["values"]["totals"] == FOUND["totals"]
+        assert f"totals {carats} ct" in item["detail"]
+        assert f"totals       {carats} ct" in text
+        assert f"totals       {issued} ct" in text
+        disputes.resolve(ru, NUMBER, OFFICER, consent=True, reason="our scale")
+        settle(ru, be)
+        disputes.amend(be, NUMBER, OFFICER)
+        settle(ru, be)
+        for own in pair:
+            (row,) = [i for i in listed(own)["items"] if i["number"] == NUMBER]
+            now = shown(own, NUMBER)
+            assert row["carats"] == now["figures"]["totals"]["carats"] == carats
+            assert now["body"]["totals"]["carats"] == issued
 
 
 class TestRefusals:
