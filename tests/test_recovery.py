@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from node.authority import OwnAuthority
 from node.errors import ConfigError, LogBehindError, ProblemError
 from node.exchange import carry
+from node.exchange.dispatch import Dispatch
 from node.ids import Authority
 from node.incidents import INCIDENTS
 from node.ledger import certificates, entries, peers, streams, succession, witness
@@ -25,7 +27,7 @@ from node.office.officer import Officer
 from node.office.resume_log import resume_log
 from node.wiring import open_node
 from tests.nodes import SetClock, kpnode, make_homes, opened, set_mode, shipments
-from tests.serving import deliver, listening
+from tests.serving import deliver, listening, until
 from tests.test_cli import run
 from tests.test_exchange import certificate, incidents, state
 from tests.test_ledger import audited
@@ -260,6 +262,10 @@ class TestLostEntries:
 
             assert certificate(ru, "RU00010118").state == "delivered"
             assert certificate(be, "RU00010118").state == "announced"
+
+
+def holds(own: OwnAuthority, number: str) -> bool:
+    return own.ledger.read(lambda tx: certificates.by_number(tx, number)) is not None
 
 
 def be_announcements(own: OwnAuthority) -> list[dict[str, Any]]:
@@ -611,6 +617,31 @@ class TestMoreLosses:
             assert incidents(be, "RU") == ["log-succeeded"]
             assert audited(ru).ok
             assert audited(be).ok
+
+    async def test_what_the_other_side_lost_is_sent_again_at_once(
+        self, homes: dict[str, Path], clock: SetClock, tmp_path: Path
+    ) -> None:
+        """EU-BE is put back and begins a successor; RU's couriers hear of it from its first bundle."""
+        database = homes["EU-BE"] / "data" / "node.db"
+        shutil.copy(database, tmp_path / "old")
+        with open_node(homes["RU"], clock=clock) as ru:
+            issue(ru, shipments(count=3), Officer())
+            async with aiohttp.ClientSession() as session:
+                dispatch = Dispatch(ru, session, "test")
+                with open_node(homes["EU-BE"], clock=clock) as be:
+                    async with listening(be):
+                        await dispatch.start()
+                        await until(lambda: state(ru).acknowledged == 3)
+                shutil.copy(tmp_path / "old", database)
+                kpnode("--home", str(homes["EU-BE"]), "ledger", "resume", "--because", "disk lost")
+                with open_node(homes["EU-BE"], clock=clock) as be:
+                    async with listening(be), listening(ru):
+                        assert (await deliver(be, "RU")).error is None
+                        dispatch.wake_peer(BE)  # as the listener does
+                        await until(lambda: holds(be, "RU00010120"))
+                        await until(lambda: state(ru).acknowledged == 3)
+                await dispatch.stop()
+            assert incidents(ru) == ["log-succeeded"]
 
     async def test_a_waiting_side_that_lost_entries_is_told_by_the_caller(
         self, homes: dict[str, Path], clock: SetClock, tmp_path: Path

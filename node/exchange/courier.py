@@ -116,6 +116,7 @@ class Courier:
         self._slots = slots or Slots()
         self._random = random or SystemRandom()
         self._lease = Lease(own, peer, holder)
+        self._log: int | None = None  # of the peer, as it was when it was last looked at
         self._unmet = True  # the last failure came before the peer had answered anything
         self._asked_to_wait = False
         self._wake = asyncio.Event()
@@ -153,6 +154,9 @@ class Courier:
             except LedgerUnavailableError as unavailable:
                 log.error("ledger unavailable", peer=self._peer, error=str(unavailable))
                 due, pause = Due(), UNRECORDED_S
+            if self._log not in (None, due.log):
+                self._pusher.greeted = False  # it has lost entries, and may lack what it had
+            self._log = due.log
             pause = min(pause, longest)
             heartbeat = time.monotonic() >= beat_at
             if due.paused:

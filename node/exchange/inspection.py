@@ -129,8 +129,11 @@ def check_position(own: OwnAuthority, peer: Authority, answer: Mapping[str, Any]
             )
             return False
         taken = place is not None and recovery.take_place(tx, peer, place, now_s)
-        if place is not None and not taken and (wrong := _wrong_place(tx, peer, place)):
-            report(wrong, evidence, now_s)
+        if place is not None and not taken:
+            if wrong := _wrong_place(tx, peer, place):
+                report(wrong, evidence, now_s)
+            else:
+                _go_back(tx, peer, place)
         if seen is not None:
             peers.update(tx, peer, proven_size=seen.size)
         elif _claimed(own, answer.get("witnessed")) > entries.size(tx):
@@ -170,6 +173,13 @@ def _wrong_place(tx: Transaction, peer: Authority, theirs: Place) -> str | None:
     if streams.sent_place(tx, peer, theirs.position) != theirs:
         return f"{peer} claims another head at position {theirs.position}"
     return None
+
+
+def _go_back(tx: Transaction, peer: Authority, theirs: Place) -> None:
+    """A peer that holds less than it had acknowledged has lost it: go on from there."""
+    state = peers.state(tx, peer)
+    if state is not None and theirs.position < state.acknowledged:
+        peers.update(tx, peer, acknowledged=theirs.position, in_flight=None)
 
 
 def _claimed(own: OwnAuthority, claimed: Any) -> int:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from node.ledger import peers, streams, transport
+from node.ledger import peers, streams, transport, witness
 from node.ledger.database import Transaction
 
 KEPT = 1000
@@ -18,12 +18,14 @@ class Due:
         next_try: Not before this second.
         work: Whether there is anything to say or ask, beside a heartbeat.
         paused: Whether an operator has paused it.
+        log: Which of the peer's logs was seen last.
     """
 
     failures: int = 0
     next_try: int = 0
     work: bool = True
     paused: bool = False
+    log: int = 1
 
 
 def due(tx: Transaction, peer: str) -> Due:
@@ -37,7 +39,9 @@ def due(tx: Transaction, peer: str) -> Due:
         or state.attempts > 0
         or transport.wanted_spot_check(tx, peer) is not None
     )
-    return Due(state.attempts, state.next_try, work, state.paused_at is not None)
+    held = witness.held(tx, peer)
+    log = 1 if held is None else held.log
+    return Due(state.attempts, state.next_try, work, state.paused_at is not None, log)
 
 
 def with_work(tx: Transaction) -> set[str]:
