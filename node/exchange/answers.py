@@ -90,7 +90,8 @@ def take_receipt(own: OwnAuthority, receipt: Document) -> None:
     """Let an opened receipt count.
 
     Raises:
-        ProblemError: Why it does not; ``proof-needed`` where it does not connect to what is held of
+        ProblemError: Why it does not; ``bad-proof`` where its own proof starts at what is held of
+            the caller's log and does not verify, ``proof-needed`` where it does not connect to what is held of
             the caller's log: the bundle fetched next leads there.
     """
     try:
@@ -99,6 +100,8 @@ def take_receipt(own: OwnAuthority, receipt: Document) -> None:
         raise ProblemError(error.problem, str(error)) from None
     if gap is None:
         return
+    if gap.wrong:
+        raise ProblemError("bad-proof", f"size {gap.new} does not follow from {gap.old}")
     peer, detail = receipt.iss, f"expected a proof from size {gap.old} to {gap.new}"
 
     def renew(tx: Transaction) -> ProblemError:

@@ -187,10 +187,14 @@ def keep(tx: Transaction, own: OwnAuthority, peer: Authority, shown: Seen, now_s
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A proof to be asked for: that size `new` of the peer's log extends size `old`."""
+    """A proof to be asked for: that size `new` of the peer's log extends size `old`.
+
+    `wrong` says that one was given which starts there, and does not verify.
+    """
 
     old: int
     new: int
+    wrong: bool = False
 
 
 def gap_before(
@@ -216,8 +220,7 @@ def gap_before(
 
     Raises:
         ForkError: Other root at a size seen before.
-        ProblemError: ``bad-proof``: the log has ended or has not been announced, or the receipt's
-            own proof starts where it should and does not verify.
+        ProblemError: ``bad-proof``: the log has ended, or has not been announced.
     """
     held = _held(tx, own, peer, shown)
     if shown.log < held.log:
@@ -226,15 +229,14 @@ def gap_before(
     if shown.size == held.size:
         return None
     old, new = sorted((held, shown), key=lambda seen: seen.size)
-    if shown is new and log["from_size"] == held.size:
-        if not _proves(log, old, new):
-            raise ProblemError("bad-proof", f"size {new.size} does not follow from {old.size}")
+    starts_there = shown is new and log["from_size"] == held.size
+    if starts_there and _proves(log, old, new):
         return None
     if bridge is not None and tree.verify_consistency(
         old.size, new.size, bridge, old.root, new.root
     ):
         return None
-    return Gap(old.size, new.size)
+    return Gap(old.size, new.size, wrong=starts_there)
 
 
 def read_proof(value: Any) -> list[bytes] | None:
