@@ -143,12 +143,16 @@ class Policy:
         tolerance_carats, tolerance_usd: By how much goods may differ from their certificate at
             inspection and still count as issued; always on record.
         vigilance: What this authority wants to be looked at closely.
+        least_usd_per_carat, most_usd_per_carat: Between these, a line of a certificate issued here
+            is plausible; None where there is no such limit.
     """
 
     four_eyes: bool = False
     tolerance_carats: Decimal = Decimal(0)
     tolerance_usd: Decimal = Decimal(0)
     vigilance: tuple["Vigilance", ...] = ()
+    least_usd_per_carat: Decimal | None = None
+    most_usd_per_carat: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -448,6 +452,11 @@ def _policy(data: dict[str, Any]) -> Policy:
         tolerance_carats=Decimal(table.get("tolerance_carats", "0")),
         tolerance_usd=Decimal(table.get("tolerance_usd", "0")),
         vigilance=tuple(Vigilance(**row) for row in data.get("vigilance", ())),
+        **{
+            name: Decimal(table[name])
+            for name in ("least_usd_per_carat", "most_usd_per_carat")
+            if name in table
+        },
     )
 
 

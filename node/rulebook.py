@@ -218,6 +218,11 @@ RULES: dict[str, Rule] = {
         "A source of a re-export was admitted here, through the node or recorded from its paper.",
         "Order 269 article 9 (3)",
     ),
+    "KP-C-020": Rule(
+        "policy-refused",
+        "The value of a carat of each line is what the issuer's policy holds for plausible.",
+        "UN A/72/775, 50; domain brief S60",
+    ),
     # Confirmation
     "KP-F-001": Rule(
         "unknown-reference",

@@ -172,6 +172,34 @@ def _re_exports(tx: Any) -> list[Any]:
     return sorted(map(tuple, tx.execute("SELECT * FROM re_exports").fetchall()))
 
 
+class TestPlausibility:
+    def test_a_mistyped_value_is_issued_where_nobody_minds(self, ru: OwnAuthority) -> None:
+        issue(ru, [cheap()], ONE)
+
+    @pytest.mark.parametrize(
+        "limits", [{"least_usd_per_carat": "1.00"}, {"most_usd_per_carat": "20.00"}]
+    )
+    def test_what_a_carat_is_worth_has_limits(self, ru: OwnAuthority, limits: Any) -> None:
+        with_policy(ru, **{name: Decimal(value) for name, value in limits.items()})
+        shipment = cheap() if "least_usd_per_carat" in limits else shipments()[0]
+
+        assert refused_shipment(lambda: issue(ru, [shipment], ONE)) == (
+            "policy-refused",
+            "KP-C-020",
+        )
+        with_policy(ru, least_usd_per_carat=Decimal("1.00"), most_usd_per_carat=Decimal("100.00"))
+        issue(ru, shipments(), ONE)
+
+
+def cheap() -> Any:
+    """A shipment whose first line is worth a cent."""
+    (shipment,) = shipments()
+    first, *rest = shipment["lines"]
+    lines = [first | {"value_usd": "0.01"}, *rest]
+    total = sum(Decimal(line["value_usd"]) for line in lines)
+    return shipment | {"lines": lines, "totals": shipment["totals"] | {"value_usd": f"{total:.2f}"}}
+
+
 class TestFourEyes:
     @pytest.fixture(autouse=True)
     def policy(self, ru: OwnAuthority) -> None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from node import base64url, strict_json
 from node.authority import OwnAuthority
 from node.clock import seconds
+from node.config import Policy
 from node.documents import Draft
 from node.domain.answering import within
 from node.domain.context import Context
@@ -213,7 +214,8 @@ def _prepare_one(
     disclosure = _disclose(sources) if sources else ""
     body = _body(own, shipment, named, context, disclosure)
     draft = Draft(CERTIFICATE.name, own.name, (Authority(shipment["to"]),), named.iat, body)
-    if findings := judge_content(draft, context).findings or _added_sources(shipment):
+    findings = judge_content(draft, context).findings or _added_sources(shipment)
+    if findings := findings or _implausible(own.config.policy, shipment):
         raise RefusedError(findings)
     return _Prepared(index, shipment, draft, sources, disclosure)
 
@@ -265,6 +267,23 @@ def _disclose(sources: Sequence[Mapping[str, Any]]) -> str:
     """The sources with a random salt, as one text whose digest tells nothing of them."""
     salt = base64url.encode(secrets.token_bytes(32))
     return base64url.encode(strict_json.dumps({"salt": salt, "source_certificates": sources}))
+
+
+def _implausible(policy: Policy, shipment: Mapping[str, Any]) -> list[Finding]:
+    """KP-C-020: what a carat is worth, line by line."""
+    least, most = policy.least_usd_per_carat, policy.most_usd_per_carat
+    if least is None and most is None:
+        return []
+    found = []
+    for at, line in enumerate(shipment["lines"]):
+        carats, value = Decimal(line["carats"]), Decimal(line["value_usd"])
+        if (least is not None and value < least * carats) or (
+            most is not None and value > most * carats
+        ):
+            expected = f"US$ {least or 0} to {'any' if most is None else most} a carat"
+            detail = f"expected {expected}, got {value} for {carats}"
+            found.append(finding("KP-C-020", f"/lines/{at}/value_usd", detail))
+    return found
 
 
 def _added_sources(shipment: Mapping[str, Any]) -> list[Finding]:
