@@ -20,7 +20,6 @@ from node.ids import Authority
 from node.incidents import INCIDENTS
 from node.ledger import certificates, entries, peers, streams, succession, witness
 from node.office import hold_peer
-from node.office.attend import attend, wanted
 from node.office.confirm import confirm
 from node.office.issue import issue
 from node.office.officer import Officer
@@ -215,9 +214,9 @@ class TestLostEntries:
             assert state(ru).acknowledged == second.first
             assert incidents(ru) == []
 
-    @pytest.mark.parametrize("told", [True, False])
-    async def test_a_peer_that_comes_later_begins_with_the_successor(
-        self, homes: dict[str, Path], clock: SetClock, told: bool
+    @pytest.mark.parametrize("by_file", [True, False])
+    async def test_a_peer_that_comes_later_is_told_before_anything_else(
+        self, homes: dict[str, Path], clock: SetClock, by_file: bool
     ) -> None:
         settings = homes["RU"] / "peers.toml"
         with_be = settings.read_text("utf-8")
@@ -226,15 +225,15 @@ class TestLostEntries:
         settings.write_text(with_be, "utf-8")
 
         with pair(homes, clock) as (ru, be):
-            if told:
-                assert ru.ledger.read(lambda tx: wanted(tx, ru))
-                assert [attend(ru), attend(ru)] == [1, 0]
             issue(ru, shipments(), Officer())
+            if by_file:
+                taken = carry.take_in(be, carry.make(ru, BE).raw)
+                carry.take_in(ru, taken.answer or b"")
             assert await exchange(ru, be) == [None, None]
             confirm(be, ["RU00010118"], Officer())
             assert await exchange(ru, be) == [None, None]
 
-            assert len(be_announcements(be)) == told
+            assert len(be_announcements(be)) == 1
             assert certificate(ru, "RU00010118").state == "confirmed"
             assert incidents(ru) == []
             assert incidents(be, "RU") == []

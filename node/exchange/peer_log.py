@@ -168,21 +168,27 @@ def keep(tx: Transaction, own: OwnAuthority, peer: Authority, shown: Seen, now_s
     One of a successor whose announcement was not recorded (it stands beyond a gap) is passed over.
     """
     before = witness.held(tx, peer)
-    if before is not None and shown.log > before.log:
-        origin = _origin(own, peer, shown.log)
-        said = succession.announced(tx, peer, origin)
+    if shown.log > (before.log if before else 1):
+        said = succession.announced(tx, peer, _origin(own, peer, shown.log))
         if said is None:
             return
-        transport.forget_spot_checks(tx, peer)
-        # What is under way may have been answered already, with a checkpoint of the log that ended.
-        peers.update(tx, peer, in_flight=None)
-        detail = (
-            f"{origin} goes on where its predecessor had {claimed_size(said['predecessor'])} "
-            f"entries; the last checkpoint of that seen here has {before.size}"
-        )
-        evidence = {"held": before.note, "announced": said}
-        peers.report(tx, peer, "log-succeeded", "both", detail, evidence, now_s)
+        if before is not None:  # else it is new here, and nothing was seen of its former logs
+            _succeed(tx, peer, before, said, now_s)
     witness.keep(tx, peer, shown, now_s)
+
+
+def _succeed(
+    tx: Transaction, peer: Authority, before: Seen, said: Mapping[str, Any], now_s: int
+) -> None:
+    transport.forget_spot_checks(tx, peer)
+    # What is under way may have been answered already, with a checkpoint of the log that ended.
+    peers.update(tx, peer, in_flight=None)
+    detail = (
+        f"{said['origin']} goes on where its predecessor had {claimed_size(said['predecessor'])} "
+        f"entries; the last checkpoint of that seen here has {before.size}"
+    )
+    evidence = {"held": before.note, "announced": said}
+    peers.report(tx, peer, "log-succeeded", "both", detail, evidence, now_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,10 +287,8 @@ def _held(
     shown: Seen,
     announcing: Callable[[], Collection[str]] = tuple,
 ) -> Seen:
-    """What a checkpoint must follow: the newest held, or nothing (first contact, a successor)."""
-    held = witness.held(tx, peer)
-    if held is None:  # whichever log it is, nothing was seen of one before that it could hide
-        return Seen(0, tree.EMPTY_ROOT, "", shown.log)
+    """What a checkpoint must follow: the newest held, or the empty tree of an announced successor."""
+    held = witness.held(tx, peer) or Seen(0, tree.EMPTY_ROOT, "")
     if shown.log <= held.log:
         return held
     origin = _origin(own, peer, shown.log)

@@ -22,6 +22,7 @@ from node.ledger.database import Transaction
 from node.ledger.streams import Waiting
 from node.ledger.transport import Sent
 from node.log import tree
+from node.succession import tell_newcomer
 
 MANIFEST_LIFE_S = 24 * 3600
 """How long the same bytes are tried; then a new manifest covers the same positions."""
@@ -213,6 +214,7 @@ class Sender:
     ) -> tuple[Outgoing, str] | None:
         own, now_s = self._own, self._own.now_s()
         own.checkpoints.guard(tx)
+        tell_newcomer(tx, own, peer)
         waiting = _fitting(streams.waiting(tx, peer, wanted.after, wanted.limit))
         in_flight = transport.manifest(tx, state.in_flight) if state.in_flight else None
         if in_flight is not None and _serves(in_flight, wanted, waiting, state, now_s):

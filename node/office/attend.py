@@ -1,4 +1,4 @@
-"""What a node sees to without an officer: inquiries of destinations, flagged goods, newcomers."""
+"""What a node sees to without an officer: the destination's inquiries, and goods that are flagged."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -11,7 +11,6 @@ from node.errors import LogBehindError, NotFoundError, RefusedError
 from node.ledger import certificates, inquiries, papers, register
 from node.ledger.database import Transaction
 from node.office.act import Circumstances, certificates_of, perform_within
-from node.office.announce import announce, untold
 from node.office.goods import making, record_of_paper
 from node.office.inquire import answer_destination, due_to_destination
 from node.office.officer import Officer
@@ -21,16 +20,13 @@ AT_ONCE = 200
 
 
 def attend(own: OwnAuthority) -> int:
-    """Do what needs no decision; returns how many things that were.
+    """Answer inquiries that need no decision, and hold goods whose certificate an alert means.
 
-    Inquiries of a destination are answered, goods whose certificate an alert means are held, peers
-    that came after a successor log had begun are told of it. Doing it again does nothing more;
-    where nothing may be signed, or someone was faster, it is left for the next time.
+    Returns how many things were done. Doing it again does nothing more; where nothing may be
+    signed, or someone was faster, it is left for the next time.
     """
     done = 0
     try:
-        if own.ledger.read(lambda tx: untold(tx, own)):
-            done += own.ledger.write(lambda tx: _announce(tx, own))
         for doc_id in own.ledger.read(lambda tx: _due(tx, own)):
             done += answer_destination(own, doc_id) is not None
         while held := own.ledger.write(lambda tx: _hold(tx, own)):
@@ -50,7 +46,6 @@ def wanted(tx: Transaction, own: OwnAuthority) -> bool:
         _due(tx, own)
         or register.unseen_in(tx, IMPORTER, HOLDABLE, 1)
         or register.unseen_on_paper(tx)
-        or untold(tx, own)
     )
 
 
@@ -113,12 +108,6 @@ def _because(tx: Transaction, number: str) -> dict[str, Any]:
     more = f"; {count - 1} more" if count > 1 else ""
     reason = f"alert of {first.iss}: {first.subject}, {first.reason}"
     return {"reason": f"{reason[:480].strip()}{more}", "alerts": [first.doc_id]}
-
-
-def _announce(tx: Transaction, own: OwnAuthority) -> int:
-    own.checkpoints.guard(tx)
-    announce(tx, own, newcomers := untold(tx, own), Officer())
-    return len(newcomers)
 
 
 def _due(tx: Transaction, own: OwnAuthority) -> list[str]:

@@ -8,9 +8,9 @@ from node.errors import ConfigError
 from node.ledger import acts, peers, recovery, succession
 from node.ledger.checkpoints import all_checkpoints
 from node.ledger.database import Transaction
-from node.office.announce import announce
 from node.office.hold_peer import check_reason
-from node.office.officer import Officer
+from node.office.officer import Officer, day_of
+from node.succession import announce
 
 _ENDED = {"log-fork": ("out", "both"), "stream-fork": ("out", "both"), "position-ahead": ("%",)}
 """Incidents, by direction, that show a loss here; a successor log and a place taken anew end them."""
@@ -91,7 +91,7 @@ def _resume(
         for code, directions in _ENDED.items():
             for direction in directions:
                 peers.resolve(tx, name, because, now_s, code=code, direction=direction)
-    announce(tx, own, own.book.ring, officer)
+    announce(tx, own, own.book.ring, officer.signs(own, day_of(own, own.clock.now())))
     return Resumed(origin, successor=True, predecessor=predecessor)
 
 
