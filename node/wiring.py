@@ -156,7 +156,7 @@ def reread(own: OwnAuthority) -> Config:
     keys = read_own_keys(own.config.node)
     signers = _signers(own.config.node, keys, own.clock)
     own.keys, own.signers = keys, signers
-    own.checkpoints.take_keys(_log_signing(keys, signers), _log_keys(keys))
+    own.checkpoints.take_keys(_log_signing(keys, signers), _log_keys(keys), _good_log_keys(keys))
     return config
 
 
@@ -173,6 +173,7 @@ def checkpoint_keeper(
         ledger.read(succession.number),
         _log_signing(keys, signers) if signers else _no_key,
         _log_keys(keys),
+        _good_log_keys(keys),
         node.released_checkpoint,
     )
 
@@ -197,6 +198,10 @@ def _check_origin(ledger: Ledger, node: NodeSettings) -> None:
             "authority and sandbox are for life; make another home with kpnode init",
             code="wrong-home",
         )
+
+
+def _good_log_keys(keys: KeySet) -> list[bytes]:
+    return [key.raw for key in keys.with_role("log")]
 
 
 def _no_key() -> tuple[bytes, Sign]:

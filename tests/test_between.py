@@ -397,6 +397,31 @@ class TestAlerts:
             assert attend(be) == 0
             assert confirm(be, [number], OFFICER)[0].state == "admitted"
 
+    def test_goods_held_on_their_paper_are_released_with_the_others_and_no_others(
+        self, three: Three
+    ) -> None:
+        ru, be, by = three
+        third, fourth = (shipments(start=n)[0]["number"] for n in (2, 3))
+        for number in (third, FORGED):
+            present_paper(be, number, OFFICER, issuer="RU")
+        alert = raise_alert(
+            by, OFFICER, subject="forged", first="RU00000000", last="RU99999999", reason="all"
+        )
+        settle_all(ru, be, by)
+        issue(ru, [*shipments(start=2), *shipments(start=3)], OFFICER)
+        settle_all(ru, be, by)
+        record(be, "release", FORGED, OFFICER, {"reason": "it is good"})
+        record(be, "hold", FORGED, OFFICER, {"reason": "customs debt"})
+        assert state(be, third) == "held, presented"
+
+        released = release_all(be, alert, OFFICER, reason="looked at")
+
+        assert third in released
+        assert fourth in released
+        assert FORGED not in released
+        assert state(be, third) == "presented"
+        assert paper_state(be) == "held, presented without announcement"
+
     def test_what_its_issuer_disowns_is_seized_and_never_admitted(self, three: Three) -> None:
         ru, be, by = three
         present_paper(be, FORGED, OFFICER, issuer="RU")

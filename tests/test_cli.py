@@ -844,6 +844,28 @@ def test_what_is_no_file_is_written_to_as_it_is(homes: dict[str, Path]) -> None:
     assert Path("/dev/full").is_char_device()
 
 
+def test_who_makes_a_home_second_takes_nothing_of_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from node.cli import init
+
+    home = tmp_path / "h"
+    check = init._refuse_work_tree
+
+    def first(folder: Path) -> None:  # simulated: another init is done in between
+        with monkeypatch.context() as inner:
+            inner.setattr(init, "_refuse_work_tree", check)
+            result("init", folder, *TestInit.ARGUMENTS)
+        monkeypatch.setattr(init, "_has_something", lambda _: False)
+
+    monkeypatch.setattr(init, "_refuse_work_tree", first)
+
+    (error,) = errors("init", home, *TestInit.ARGUMENTS, code=1)
+
+    assert error["code"] == "home-exists"
+    assert (home / "peers.toml").exists()
+
+
 def test_a_home_that_cannot_be_made_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

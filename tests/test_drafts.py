@@ -76,6 +76,9 @@ class TestDrafts:
         inspect(parcels=shipment["parcels"] + 1)
         assert refused_shipment(lambda: issue_draft(ru, NUMBER, TWO)) == ("wrong-state", "KP-N-004")
         inspect(totals=shipment["totals"] | {"carats": f"{carats - Decimal('0.5'):.2f}"})
+        # What one found stays found until another says otherwise.
+        assert refused_shipment(lambda: issue_draft(ru, NUMBER, TWO)) == ("wrong-state", "KP-N-004")
+        inspect(parcels=shipment["parcels"])
 
         assert issue_draft(ru, NUMBER, TWO).number == NUMBER
 

@@ -17,15 +17,27 @@ from node import durable_file, wiring
 from node.authority import OwnAuthority
 from node.errors import ConfigError, LedgerUnavailableError, LogBehindError
 from node.home_lock import in_use
-from node.ledger import acts, certificates, database, entries, peers, released, seals, streams
+from node.ledger import (
+    acts,
+    certificates,
+    database,
+    drafts,
+    entries,
+    peers,
+    released,
+    seals,
+    streams,
+)
 from node.ledger.audit import Audit, audit
 from node.ledger.database import NEWEST, Ledger, Transaction
 from node.ledger.migrations import migrations
 from node.ledger.rebuild import rebuild
 from node.ledger.sqlite import sqlite3
-from node.office.goods import record
+from node.office.draft import draft, inspect_export
+from node.office.goods import present_paper, record
 from node.office.issue import issue
 from node.office.officer import Officer
+from node.office.sources import admit_paper
 from node.wiring import open_node
 from tests.nodes import SetClock, opened, shipments
 
@@ -641,7 +653,7 @@ def make_as_before(ledger: Any) -> None:
     ledger.execute("DROP TABLE seals")
     for day in ("issued_on", "expires_on"):
         ledger.execute(f"ALTER TABLE certificates DROP COLUMN {day}")
-    for table, column in (("papers", "state"), ("drafts", "inspected")):
+    for table, column in (("papers", "state"), ("drafts", "found")):
         ledger.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
     ledger.execute("DELETE FROM _sqlite_migrations WHERE name >= '0008'")
     ledger.execute("CREATE INDEX sent_peer ON sent (peer, made_at)")
@@ -649,6 +661,38 @@ def make_as_before(ledger: Any) -> None:
         ledger.execute(f"DROP INDEX {index}")
     ledger.execute("INSERT INTO nodes SELECT 0, idx, leaf FROM entries")
     ledger.commit()
+
+
+def test_a_ledger_from_before_has_the_states_that_its_log_gives(homes: dict[str, Path]) -> None:
+    (second,) = shipments(start=1)
+    with open_node(homes["RU"]) as ru:
+        draft(ru, [*shipments(), second], OFFICER)
+        inspect_export(ru, "RU00010118", OFFICER, found={"parcels": 77}, place="Moscow")
+        inspect_export(ru, "RU00010118", OFFICER, found={"seals_intact": False}, place="Moscow")
+        present_paper(ru, "BY00000001", OFFICER, issuer="BY")
+        today = ru.clock.now().date().isoformat()
+        admit_paper(ru, "BY00000001", OFFICER, issuer="BY", carats="5.00", received_on=today)
+        path = ru.config.node.database
+    with closing(sqlite3.connect(path)) as ledger:
+        ledger.execute("DELETE FROM life")
+        make_as_before(ledger)
+
+    def models(own: OwnAuthority) -> list[Any]:
+        tables = ("papers", "drafts", "life", "admissions")
+        return [
+            own.ledger.read(
+                lambda tx, t=t: [tuple(row) for row in tx.execute(f"SELECT * FROM {t}")]
+            )
+            for t in tables
+        ]
+
+    with open_node(homes["RU"]) as ru:
+        migrated = models(ru)
+        ru.ledger.write(lambda tx: rebuild(tx, "RU"))
+        assert models(ru) == migrated
+        assert ru.ledger.read(lambda tx: drafts.by_number(tx, "RU00010118")).found == {  # type: ignore[union-attr]
+            "parcels": 77, "seals_intact": False,
+        }  # fmt: skip
 
 
 def test_a_ledger_from_before_is_changed_only_while_nobody_else_has_it(

@@ -4,6 +4,7 @@ import base64
 import json
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,15 @@ import pytest
 
 from node.authority import OwnAuthority
 from node.errors import ConfigError, NotFoundError
+from node.exchange import carry
+from node.exchange.send import Sender
+from node.ids import Authority
 from node.ledger import certificates, entries, peers
 from node.office import hold_peer, own_keys
 from node.office.confirm import confirm
 from node.office.issue import issue
 from node.office.officer import Officer
+from node.watch.peers import days_left
 from node.wiring import open_node, read_config, reread
 from tests.nodes import SetClock, kpnode, make_homes, opened, shipments
 from tests.serving import deliver, listening, until
@@ -98,8 +103,8 @@ async def test_keys_announced_ahead_are_pinned_and_take_over_on_their_day(
     assert audited(ru).ok
     assert audited(be).ok
     clock.advance(days=2)
-    assert {own_keys.state(k, ru.now_s(), k.kid in former.values()) for k in ru.keys.keys.values()
-            if k.kid in former.values()} == {"retired"}  # fmt: skip
+    words = {k.kid: own_keys.state(ru.keys, k, ru.now_s()) for k in ru.keys.keys.values()}
+    assert {words[kid] for kid in former.values()} == {"retired"}
 
 
 async def test_a_peer_that_has_not_pinned_them_takes_all_of_it_once_it_has(
@@ -150,6 +155,138 @@ async def test_a_revoked_key_counts_no_more_and_what_was_logged_stays(
         with pytest.raises((ConfigError, NotFoundError)) as refused:
             own_keys.revoke(ru, kid, "again", OFFICER)
         assert refused.value.code == code
+
+
+async def test_a_revoked_log_key_vouches_for_nothing_any_more(
+    two: tuple[OwnAuthority, OwnAuthority],
+) -> None:
+    """Not even for the checkpoint of the present size, which was signed with it and is stored."""
+    ru, be = two
+    for _ in range(2):
+        assert await exchange(ru, be) == [None, None]
+    lost = ru.signers["log"].kid
+    renew(ru, "log", in_days=0)
+    own_keys.revoke(ru, lost, "the safe was open", OFFICER)
+    reread(ru)
+    pin(be, ru)
+
+    for _ in range(3):
+        assert await exchange(ru, be) == [None, None]
+
+    assert incidents(be, "RU") == []
+    assert audited(ru).ok
+    assert audited(be).ok
+
+
+async def test_a_receipt_that_was_lost_before_its_key_was_revoked_is_given_anew(
+    two: tuple[OwnAuthority, OwnAuthority],
+) -> None:
+    ru, be = two
+    carry.take_in(be, carry.make(ru, Authority("EU-BE")).raw)  # and its receipt is lost
+    lost = be.signers["msg"].kid
+    renew(be, "msg", in_days=0)
+    own_keys.revoke(be, lost, "the safe was open", OFFICER)
+    reread(be)
+    pin(ru, be)
+
+    taken = carry.take_in(be, carry.make(ru, Authority("EU-BE")).raw)
+    carry.take_in(ru, taken.answer or b"")
+
+    assert [r["outcome"] for r in taken.results] == ["duplicate"]
+    assert await exchange(ru, be) == [None, None]
+
+
+@pytest.mark.parametrize("role", ["msg", "log"])
+async def test_a_manifest_made_in_the_last_moment_with_a_revoked_key_is_made_anew(
+    two: tuple[OwnAuthority, OwnAuthority], role: str
+) -> None:
+    ru, be = two
+    assert await exchange(ru, be) == [None, None]
+    issue(ru, shipments(start=1), OFFICER)
+    lost = ru.signers[role].kid
+    renew(ru, role, in_days=0)
+    signers, keys = ru.signers, ru.keys
+    own_keys.revoke(ru, lost, "the safe was open", OFFICER)
+    # A node that has not heard of it yet, and still has the former key.
+    own_keys_before = replace(ru, signers={**signers, role: signers._loaded[lost]}, keys=keys)  # type: ignore[attr-defined]
+    Sender(own_keys_before).next_bundle(Authority("EU-BE"), heartbeat=False)
+    reread(ru)
+    pin(be, ru)
+
+    assert await exchange(ru, be) == [None, None]
+
+
+async def test_who_only_revokes_is_noticed_as_well(
+    two: tuple[OwnAuthority, OwnAuthority],
+) -> None:
+    ru, be = two
+    renew(ru, "doc", in_days=0)
+    pin(be, ru)
+    former = next(k.kid for k in ru.keys.with_role("doc"))
+    own_keys.revoke(ru, former, "the safe was open", OFFICER)
+    reread(ru)
+
+    assert await exchange(ru, be) == [None, None]
+    assert incidents(be, "RU") == ["keys-changed"]
+    pin(be, ru)
+    assert incidents(be, "RU") == []
+    (count,) = be.ledger.read(
+        lambda tx: tx.execute("SELECT count(*) FROM acts WHERE verb = 'peer renew'").fetchone()
+    )
+    assert count == 2
+
+
+def test_whose_successor_is_revoked_goes_on(
+    two: tuple[OwnAuthority, OwnAuthority], clock: SetClock
+) -> None:
+    ru, _ = two
+    former = ru.signers["doc"].kid
+
+    def newest() -> str:
+        return ru.keys.with_role("doc")[-1].kid
+
+    for in_days in (14, 30):
+        renew(ru, "doc", in_days=in_days)
+        own_keys.revoke(ru, newest(), "changed our mind", OFFICER)
+        reread(ru)
+        assert ru.keys.keys[former].retire_after is None  # type: ignore[index]
+    renew(ru, "doc", in_days=0)
+    own_keys.revoke(ru, newest(), "it leaked at once", OFFICER)
+    reread(ru)
+    clock.advance(days=400)
+
+    assert ru.signers["doc"].kid == former
+    assert days_left(ru.keys, ru.now_s()) is None
+
+
+def test_signers_follow_a_clock_that_is_set_right(
+    two: tuple[OwnAuthority, OwnAuthority], clock: SetClock
+) -> None:
+    ru, _ = two
+    former = ru.signers["doc"].kid
+    renew(ru, "doc")
+    assert days_left(ru.keys, ru.now_s()) is None
+    clock.advance(days=20)
+    ahead = ru.signers["doc"].kid
+    reread(ru)
+    clock.advance(days=-20)
+
+    assert (ahead == former, ru.signers["doc"].kid) == (False, former)
+
+
+async def test_what_the_log_has_stays_authentic(
+    two: tuple[OwnAuthority, OwnAuthority], tmp_path: Path
+) -> None:
+    ru, _ = two
+    held = ru.ledger.read(lambda tx: certificates.by_number(tx, "RU00010118"))
+    assert held is not None
+    raw = ru.ledger.read(lambda tx: entries.document(tx, held.doc_id))
+    (tmp_path / "d").write_bytes(raw or b"")
+    lost = ru.signers["doc"].kid
+    renew(ru, "doc", in_days=0)
+    own_keys.revoke(ru, lost, "the safe was open", OFFICER)
+
+    assert result("--home", ru.config.home, "verify", tmp_path / "d")["authentic"] is True
 
 
 def test_what_is_under_way_is_made_anew_and_two_do_not_meet(

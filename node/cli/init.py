@@ -58,7 +58,7 @@ def init(
 
     home = Path(directory)
     _refuse_work_tree(home.resolve())
-    if home.exists() and any(home.iterdir()):
+    if _has_something(home):
         raise ConfigError(f"{home} is not empty; choose a new folder", code="home-exists")
     if not AUTHORITY.fullmatch(authority):
         raise click.UsageError(f"--authority: expected e.g. RU or EU-BE, got {authority!r}")
@@ -86,6 +86,9 @@ def init(
     new, now_s = not home.exists(), seconds(SystemClock().now())
     try:
         settings.database.parent.mkdir(parents=True, mode=0o700)
+    except FileExistsError:
+        raise ConfigError(f"{home}: another init is at work", code="home-exists") from None
+    try:
         keys = make_keys(Authority(authority), settings.private_keys, now_s)
         settings.key_set.write_bytes(dumps(keys.as_json()) + b"\n")
         with closing(Ledger(settings.database, create=True)) as ledger:
@@ -118,6 +121,10 @@ def init(
             f"Note: {participant} is no participant of the scheme; others will refuse its certificates."
         )
     output.note(f"Next: kpnode --home {home} peer add AUTHORITY --url URL --jwks FILE")
+
+
+def _has_something(home: Path) -> bool:
+    return home.exists() and any(home.iterdir())
 
 
 def _take_back(home: Path, *, whole: bool) -> None:

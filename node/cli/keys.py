@@ -10,6 +10,8 @@ from node.cli.output import Output, command, day, finishing
 AHEAD_DAYS = 14
 """From when new keys are in use, where nobody says: peers need time to compare fingerprints."""
 
+FARTHEST_DAYS = 1000
+
 
 @click.group()
 def keys() -> None:
@@ -21,7 +23,7 @@ def list_(output: Output) -> None:
     """List the keys, which of them signs now, and until when each is in use."""
     from node.wiring import open_node
 
-    with open_node(output.home) as own:
+    with open_node(output.home, signing=False) as own:
         items = _items(own)
         fingerprint = own.keys.fingerprint
     columns = {
@@ -68,13 +70,15 @@ def renew(
     if begins and now:
         raise click.UsageError("--from and --now: one of them")
     with finishing():
-        with open_node(output.home) as own:
+        with open_node(output.home, signing=False) as own:
             begins_s = own.now_s() if now else own.now_s() + AHEAD_DAYS * 24 * 3600
             if begins is not None:
                 first = datetime.combine(day("--from", begins), time(), own.config.node.timezone)
                 begins_s = seconds(first)
-                if begins_s <= own.now_s():
-                    raise click.UsageError(f"--from: expected a day to come, got {begins}")
+                if not own.now_s() < begins_s <= own.now_s() + FARTHEST_DAYS * 24 * 3600:
+                    raise click.UsageError(
+                        f"--from: expected a day within the next {FARTHEST_DAYS}, got {begins}"
+                    )
             chosen = roles or ("doc", "msg", "log")
             made = own_keys.renew(own, chosen, begins_s, because, Officer(office, officer))
             told = _told(own, made)
@@ -100,7 +104,7 @@ def revoke(output: Output, kid: str, because: str, office: str | None, officer: 
     from node.wiring import open_node
 
     with finishing():
-        with open_node(output.home) as own:
+        with open_node(output.home, signing=False) as own:
             told = _told(own, own_keys.revoke(own, kid, because, Officer(office, officer)))
         output.result(told, "\n".join([f"revoked      {kid}", *_lines(told)]))
         output.note("Call each peer at once: they pin the new set by kpnode peer renew.")
@@ -119,11 +123,10 @@ def _items(own: Any) -> list[dict[str, Any]]:
     from node.office.own_keys import state
 
     now_s = own.now_s()
-    signing = {own.signers[role].kid for role in own.signers}
     return [
         {
             "role": key.role,
-            "state": state(key, now_s, key.kid in signing),
+            "state": state(own.keys, key, now_s),
             "from": iso(key.not_before) if key.not_before is not None else None,
             "until": iso(key.retire_after) if key.retire_after is not None else None,
             "revoked": iso(key.revoked_at) if key.revoked_at is not None else None,

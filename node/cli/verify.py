@@ -46,7 +46,11 @@ def verify(output: Output, file: str, jwks: str | None, at: str | None) -> None:
             context = own.context()
             results = own.ledger.read(
                 lambda tx: verb.verify_file(
-                    raw, ring, context, lambda document: verb.ask_ledger(tx, document, when)
+                    raw,
+                    ring,
+                    context,
+                    lambda document: verb.ask_ledger(tx, document, when),
+                    lambda doc_id: verb.in_log(tx, doc_id),
                 )
             )
     items = [result.as_json() for result in results]

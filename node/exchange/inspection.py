@@ -11,7 +11,7 @@ from node.config import log_origin
 from node.errors import ConfigError
 from node.exchange import peer_log
 from node.ids import Authority
-from node.jose.keys import read_key_set
+from node.jose.keys import KeySet, read_key_set
 from node.ledger import entries, peers, recovery, streams, transport, witness
 from node.ledger.database import Transaction
 from node.ledger.witness import Seen
@@ -90,15 +90,21 @@ def check_keys(own: OwnAuthority, peer: Authority, published: bytes) -> None:
         return
 
     def act(tx: Transaction) -> None:
-        if found.fingerprint == pinned.fingerprint:
+        if _by_kid(found) == _by_kid(pinned):
             same = "the pinned set is published again"
             peers.resolve(tx, peer, same, now_s, code="keys-changed", direction="in")
             return
         detail = f"pinned {pinned.fingerprint}, {peer} now publishes {found.fingerprint}"
+        if found.fingerprint == pinned.fingerprint:
+            detail = f"{peer} publishes the pinned keys with other dates: retired, or revoked"
         evidence = {"pinned": pinned.as_json(), "found": found.as_json()}
         peers.report(tx, peer, "keys-changed", "in", detail, evidence, now_s)
 
     own.ledger.write(act)
+
+
+def _by_kid(keys: KeySet) -> dict[str, dict[str, Any]]:
+    return {kid: dict(key.jwk) for kid, key in keys.keys.items()}
 
 
 def check_position(own: OwnAuthority, peer: Authority, answer: Mapping[str, Any]) -> None:

@@ -1,7 +1,9 @@
 """A received line becomes a document or a list of findings, in the order of protocol section 6."""
 
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, NamedTuple, TypeVar
 
 from node.crew import Crew
@@ -226,7 +228,9 @@ def _go_on(one: T | Verdict, step: Callable[[T], R]) -> R | Verdict:
 
 def _not_judged(fault: Exception) -> Finding:
     """KP-J-007: one bad document never blocks a stream, not even where the fault is here."""
-    return finding("KP-J-007", "", f"a fault of this node: {type(fault).__name__}")
+    where = traceback.extract_tb(fault.__traceback__)[-1]
+    place = f"{PurePath(where.filename).name}:{where.lineno}"  # for who mends it; nothing of values
+    return finding("KP-J-007", "", f"a fault of this node: {type(fault).__name__} at {place}")
 
 
 def _form(signed: SignedDocument) -> Document:

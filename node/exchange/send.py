@@ -17,6 +17,7 @@ from node.errors import ProblemError
 from node.exchange import peer_log
 from node.exchange.acknowledge import InvalidReceiptError
 from node.ids import Authority
+from node.jose.strict import parse
 from node.ledger import entries, peers, streams, transport, witness
 from node.ledger.database import Transaction
 from node.ledger.streams import Waiting
@@ -217,6 +218,8 @@ class Sender:
         tell_newcomer(tx, own, peer)
         waiting = _fitting(streams.waiting(tx, peer, wanted.after, wanted.limit))
         in_flight = transport.manifest(tx, state.in_flight) if state.in_flight else None
+        if in_flight is not None and not self._counts(in_flight):
+            in_flight = None
         if in_flight is not None and _serves(in_flight, wanted, waiting, state, now_s):
             return self._again(tx, in_flight)
         if not waiting and not wanted.heartbeat:
@@ -238,6 +241,15 @@ class Sender:
         raw = bundle.assemble(signed.raw, [item.jws for item in waiting])
         checkpoint: str = signed.claims["body"]["log"]["checkpoint"]
         return Outgoing(signed.doc_id, sent.first, len(waiting), raw), checkpoint
+
+    def _counts(self, sent: Sent) -> bool:
+        """Whether neither the manifest's key nor that of its checkpoint was revoked since."""
+        key = self._own.keys.keys.get(parse(sent.jws, MAX_TRANSPORT_BYTES).kid)
+        note: str = entries.claims(sent.jws)["body"]["log"]["checkpoint"]
+        good = key is not None and key.revoked_at is None
+        return good and (
+            self._own.checkpoints.of_earlier(note) or self._own.checkpoints.counts(note)
+        )
 
     def _again(self, tx: Transaction, sent: Sent) -> tuple[Outgoing, str]:
         """The same bytes as before."""

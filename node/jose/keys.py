@@ -92,6 +92,11 @@ class KeySet:
         fit = [k for k in self.keys.values() if k.role == role and k.revoked_at is None]
         return sorted(fit, key=lambda k: k.not_before or 0)
 
+    def signing(self, role: str, moment_s: int) -> PublicKey | None:
+        """The key of a role that signs then: the newest in use; None if there is none."""
+        current = [key for key in self.with_role(role) if key.current_at(moment_s)]
+        return current[-1] if current else None
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _kept, (strict_json.dumps(self.as_json()),)  # OpenSSL's keys cannot be pickled
 

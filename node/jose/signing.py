@@ -3,7 +3,6 @@
 A signer gives raw JOSE signatures; a hardware module can stand behind the same protocol.
 """
 
-import math
 import os
 import secrets
 import stat
@@ -15,7 +14,6 @@ from typing import Any, Protocol
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from node import base64url, durable_file, strict_json
-from node.clock import CLOCK_GRACE_S
 from node.documents import SignedDocument
 from node.errors import ConfigError
 from node.ids import Authority, DocId, Kid
@@ -149,25 +147,25 @@ class Signers(Mapping[str, Signer]):
 
     def __init__(self, own: KeySet, private_folder: Path, now_s: Callable[[], int]) -> None:
         check_private(private_folder)
-        self._own, self._now_s = own, now_s
+        self._own, self._folder, self._now_s = own, private_folder, now_s
         self._loaded: dict[Kid, Signer] = {}
-        self._chosen: dict[str, tuple[float, Signer]] = {}
+        self._chosen: dict[str, tuple[int, Signer]] = {}
         for role in ROLES:
-            for key in (self._newest(role), *self._later(role)):
-                self._loaded[key.kid] = _load_signer(key, private_folder / f"{key.kid}.pem")
+            for key in own.with_role(role):
+                path = private_folder / f"{key.kid}.pem"
+                if path.exists():  # of a former one it may have been put away
+                    self._loaded[key.kid] = _load_signer(key, path)
+            self[role]
 
     def __getitem__(self, role: str) -> Signer:
-        """The signer of a role."""
-        if role not in ROLES:
-            raise KeyError(role)
-        until, signer = self._chosen.get(role, (-1.0, None))
-        if signer is None or self._now_s() >= until:
-            key, later = self._newest(role), self._later(role)
-            ends = [] if key.retire_after is None else [key.retire_after + CLOCK_GRACE_S + 1]
-            begins = [(one.not_before or 0) - CLOCK_GRACE_S for one in later]
-            signer = self._loaded[key.kid]
-            self._chosen[role] = (min([math.inf, *ends, *begins]), signer)
-        return signer
+        """The signer of a role, chosen anew each second."""
+        now_s = self._now_s()
+        chosen = self._chosen.get(role)
+        if chosen is None or chosen[0] != now_s:
+            if role not in ROLES:
+                raise KeyError(role)
+            chosen = self._chosen[role] = (now_s, self._at(role, now_s))
+        return chosen[1]
 
     def __iter__(self) -> Iterator[str]:
         return iter(ROLES)
@@ -175,21 +173,15 @@ class Signers(Mapping[str, Signer]):
     def __len__(self) -> int:
         return len(ROLES)
 
-    def _newest(self, role: str) -> PublicKey:
-        now_s = self._now_s()
-        current = [key for key in self._own.with_role(role) if key.current_at(now_s)]
-        if not current:
+    def _at(self, role: str, now_s: int) -> Signer:
+        key = self._own.signing(role, now_s)
+        if key is None:
             detail = f"no {role} key of {self._own.authority} is in use now; see kpnode keys list"
             raise ConfigError(detail, code="keys-missing")
-        return current[-1]
-
-    def _later(self, role: str) -> list[PublicKey]:
-        now_s = self._now_s()
-        return [
-            key
-            for key in self._own.with_role(role)
-            if key.not_before is not None and key.not_before - CLOCK_GRACE_S > now_s
-        ]
+        if key.kid not in self._loaded:
+            path = self._folder / f"{key.kid}.pem"
+            raise ConfigError(f"{path}: no such file", code="keys-missing")
+        return self._loaded[key.kid]
 
 
 def _load_signer(public: PublicKey, path: Path) -> Signer:

@@ -112,7 +112,10 @@ def _held(certificate: Certificate, answers: Iterable[Event]) -> HeldCertificate
     last: dict[str, tuple[DocId, Mapping[str, Any]]] = {}
     for event in answers:
         name = event.what if event.what.startswith(RECORD.name) else event.what.partition(":")[0]
-        last[name] = (DocId(event.document), event.body)
+        body = event.body
+        if name == "record:inspection" and name in last:
+            body = _with_findings(last[name][1], body)
+        last[name] = (DocId(event.document), body)
     amended = last["amendment"][1]["amended"] if "amendment" in last else {}
     assert certificate.side == EXPORTER or certificate.iss == certificate.peer
     return HeldCertificate(
@@ -126,6 +129,16 @@ def _held(certificate: Certificate, answers: Iterable[Event]) -> HeldCertificate
         figures={**certificate.body, **amended},
         last=last,
     )
+
+
+def _with_findings(before: Mapping[str, Any], now: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An inspection with what the one before it found, as far as it does not say otherwise.
+
+    What was within the tolerance is settled.
+    """
+    if "tolerance" in before or "tolerance" in now:
+        return now
+    return {**now, "found": {**before["found"], **now["found"]}}
 
 
 def figures(tx: Transaction, found: Iterable[Certificate]) -> dict[str, Mapping[str, Any]]:

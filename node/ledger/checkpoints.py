@@ -32,6 +32,7 @@ class CheckpointKeeper:
         number: Which of its logs this is; successors have the origins ``first/2`` and so on.
         signing: Tells the key that signs now.
         keys: All public keys the log has had, each with a check of signatures by it.
+        good: Those of them that are not revoked.
         file: It keeps the last checkpoint let out (`node.ledger.released`).
     """
 
@@ -41,12 +42,14 @@ class CheckpointKeeper:
         number: int,
         signing: Signing,
         keys: Sequence[tuple[bytes, Check]],
+        good: Sequence[bytes],
         file: Path,
     ) -> None:
         self._first = first
         self.number = number
         self._signing = signing
         self._keys = keys
+        self._good = good
         self._released = file
         self._contradicting = file.with_name("contradicting-checkpoint")
         self._durable: str | None = None  # the released note that is known to be on the disk
@@ -54,9 +57,11 @@ class CheckpointKeeper:
         self._looked_at: dict[Path, tuple[int, ...]] = {}  # files, as `_identity` tells them
         self._read = lru_cache(maxsize=16)(self._read_anew)  # the same few are read again and again
 
-    def take_keys(self, signing: Signing, keys: Sequence[tuple[bytes, Check]]) -> None:
+    def take_keys(
+        self, signing: Signing, keys: Sequence[tuple[bytes, Check]], good: Sequence[bytes]
+    ) -> None:
         """Sign with other keys from now on; arguments are those of the class."""
-        self._signing, self._keys = signing, keys
+        self._signing, self._keys, self._good = signing, keys, good
         self._read.cache_clear()
 
     @property
@@ -167,15 +172,19 @@ class CheckpointKeeper:
         """The checkpoint of the tree as it stands in this transaction, signed if it is new."""
         size = entries.size(tx)
         row = tx.execute("SELECT root, note FROM checkpoints WHERE size = ?", (size,)).fetchone()
-        if row is not None:
+        if row is not None and self.counts(row["note"]):
             return Checkpoint(self.origin, size, bytes(row["root"]), row["note"])
         root = tree.root(size, entries.node_getter(tx))
         made = note.sign_checkpoint(self.origin, size, root, *self._signing())
         tx.execute(
-            "INSERT INTO checkpoints (size, root, note, signed_at) VALUES (?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO checkpoints (size, root, note, signed_at) VALUES (?, ?, ?, ?)",
             (size, root, made.note, at_s),
         )
         return made
+
+    def counts(self, text: str) -> bool:
+        """Whether a note of ours is signed by a key that is not revoked."""
+        return note.signed_by(text, self.origin, self._good)
 
     def release(self, text: str) -> None:
         """Make durable that this checkpoint is about to leave; call it after the commit.

@@ -19,7 +19,7 @@ class Draft:
         state: A state of `node.domain.states`.
         officer: Who drafted, if he was named.
         shipment: As it was handed in.
-        found: What the newest inspection before export found.
+        found: What inspections before export found, each member as the newest has it.
     """
 
     number: str
@@ -48,7 +48,12 @@ def enter(tx: Transaction, doc_id: str, body: Mapping[str, Any]) -> bool:
         return False
     _change(tx, body["number"], event)
     if "found" in body:
-        tx.execute("UPDATE drafts SET inspected = ? WHERE number = ?", (doc_id, body["number"]))
+        # What one inspection found stays found until another says otherwise.
+        (before,) = tx.execute(
+            "SELECT found FROM drafts WHERE number = ?", (body["number"],)
+        ).fetchone()
+        found = strict_json.dumps({**strict_json.loads(before.encode()), **body["found"]}).decode()
+        tx.execute("UPDATE drafts SET found = ? WHERE number = ?", (found, body["number"]))
     return True
 
 
@@ -90,13 +95,8 @@ def forget(tx: Transaction) -> None:
 
 
 def _draft(tx: Transaction, row: Any) -> Draft:
-    shipment = strict_json.loads(base64url.decode(_body(tx, row["doc_id"])["shipment"]))
-    found = _body(tx, row["inspected"])["found"] if row["inspected"] else {}
-    return Draft(row["number"], row["doc_id"], row["state"], row["officer"], shipment, found)
-
-
-def _body(tx: Transaction, doc_id: str) -> Mapping[str, Any]:
-    jws = entries.document(tx, doc_id)
+    jws = entries.document(tx, row["doc_id"])
     assert jws is not None
-    body: Mapping[str, Any] = entries.claims(jws)["body"]
-    return body
+    shipment = strict_json.loads(base64url.decode(entries.claims(jws)["body"]["shipment"]))
+    found = strict_json.loads(row["found"].encode())
+    return Draft(row["number"], row["doc_id"], row["state"], row["officer"], shipment, found)

@@ -86,7 +86,8 @@ def disowned(tx: Transaction, number: str) -> Asked | None:
         one for one in about(tx, number)
         if one.sent and one.asks == "genuine" and one.verdict and participant_of(one.peer) == number[:2]
     ]  # fmt: skip
-    newest = max(answers, key=lambda one: one.answered_at or 0, default=None)
+    answers.sort(key=lambda one: one.answered_at or 0)  # of the same second, as they were asked
+    newest = answers[-1] if answers else None
     return newest if newest and newest.verdict == "not-genuine" else None
 
 

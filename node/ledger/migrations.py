@@ -1,6 +1,7 @@
 """The tables, step by step. A migration that has run anywhere is never changed."""
 
 import json
+from typing import Any
 
 from sqlite_utils import Database, Migrations
 
@@ -382,8 +383,29 @@ def _papers(db: Database) -> None:
         ALTER TABLE papers ADD COLUMN state TEXT NOT NULL DEFAULT 'presented without announcement';
         UPDATE papers SET state = 'admitted on paper'
           WHERE number IN (SELECT number FROM admissions);
-        ALTER TABLE drafts ADD COLUMN inspected TEXT
+        INSERT INTO life (certificate, idx, event, doc_id, state)
+          SELECT p.doc_id, d.idx, 'record:admission', a.doc_id, p.state
+          FROM papers p JOIN admissions a USING (number) JOIN documents d ON d.doc_id = a.doc_id;
+        ALTER TABLE drafts ADD COLUMN found TEXT NOT NULL DEFAULT '{}'
         """,
+    )
+    inspected = "SELECT 1 FROM drafts WHERE state = 'inspected before export'"
+    if db.conn.execute(inspected).fetchone() is None:
+        return  # else all records are looked at, of which there may be many
+    records = db.conn.execute(
+        "SELECT jws FROM documents WHERE typ = 'vnd.kp.record.v1+jwt' AND jws IS NOT NULL ORDER BY idx"
+    )
+    found: dict[str, dict[str, Any]] = {}
+    for (jws,) in records:
+        body = json.loads(base64url.decode(bytes(jws).split(b".")[1]))["body"]
+        if body["act"] == "export-inspection":
+            found.setdefault(body["number"], {}).update(body["found"])
+    db.conn.executemany(
+        "UPDATE drafts SET found = ? WHERE number = ?",
+        [
+            (json.dumps(told, ensure_ascii=False, separators=(",", ":")), number)
+            for number, told in found.items()
+        ],
     )
 
 

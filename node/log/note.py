@@ -55,6 +55,13 @@ def sign_checkpoint(origin: str, size: int, root: bytes, public: bytes, sign: Si
     return Checkpoint(origin, size, root, f"{text}\n— {origin} {signature}\n")
 
 
+def signed_by(note: str, origin: str, keys: Sequence[bytes]) -> bool:
+    """Whether a note of ours names one of these keys in its signature; nothing is verified."""
+    ids = {key_id(origin, public) for public in keys}
+    line = _SIGNATURE_LINE.fullmatch(note.rstrip("\n").rpartition("\n")[2])
+    return line is not None and base64.b64decode(line[2])[:4] in ids
+
+
 def read_checkpoint(note: str, origin: str, keys: Sequence[tuple[bytes, Check]]) -> Checkpoint:
     """Parse a checkpoint and check its signature.
 

@@ -1,14 +1,13 @@
 """What a node sees to without an officer: the destination's inquiries, and goods that are flagged."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from node.authority import OwnAuthority
 from node.domain.kinds import RECORD
 from node.domain.states import HELD, HOLDABLE, IMPORTER, ON_PAPER, on_hold
 from node.errors import LogBehindError, NotFoundError, RefusedError
-from node.ledger import certificates, inquiries, papers, register
+from node.ledger import certificates, inquiries, life, papers, register
 from node.ledger.database import Transaction
 from node.office.act import Circumstances, certificates_of, perform_within
 from node.office.goods import making, record_of_paper
@@ -31,10 +30,7 @@ def attend(own: OwnAuthority) -> int:
             done += answer_destination(own, doc_id) is not None
         while held := own.ledger.write(lambda tx: _hold(tx, own)):
             done += held
-        for number in own.ledger.read(register.unseen_on_paper):
-            details = own.ledger.read(partial(_because, number=number))
-            record_of_paper(own, "hold", number, Officer(), details)
-            done += 1
+        done += own.ledger.write(lambda tx: _hold_papers(tx, own))
     except (LogBehindError, RefusedError):
         pass  # the operator is told elsewhere; what was decided meanwhile is looked at again
     return done
@@ -76,8 +72,13 @@ def release_all(own: OwnAuthority, alert: str, officer: Officer, *, reason: str)
 
     for at in range(0, len(numbers), AT_ONCE):
         release(numbers[at : at + AT_ONCE])
-    for number in on_paper:
-        record_of_paper(own, "release", number, officer, {"reason": reason})
+    if on_paper:
+        own.ledger.write(
+            lambda _: [
+                record_of_paper(own, "release", number, officer, {"reason": reason})
+                for number in on_paper
+            ]
+        )
     return numbers + on_paper
 
 
@@ -87,9 +88,10 @@ def _held_for(tx: Transaction, alert: str) -> tuple[list[str], list[str]]:
     if found is None:
         raise NotFoundError(f"no alert {alert}; see kpnode alert list --all")
     meant = (certificates.by_doc_id(tx, doc_id) for doc_id in register.meant(tx, found))
-    held = [one for one in meant if one is not None and one.state in HELD]
     numbers = [
-        one.number for one in held if "alerts" in certificates.held(tx, one).last["record:hold"][1]
+        one.number
+        for one in meant
+        if one is not None and one.state in HELD and _for_alerts(tx, one.number, one.doc_id)
     ]
     on_paper = [
         paper.number
@@ -97,9 +99,26 @@ def _held_for(tx: Transaction, alert: str) -> tuple[list[str], list[str]]:
         if paper.state == on_hold(ON_PAPER)
         and found.first <= paper.number <= found.last
         and len(paper.number) == len(found.first)
-        and register.looked_at(tx, paper.doc_id) >= 0
+        and _for_alerts(tx, paper.number, None)
     ]
     return numbers, on_paper
+
+
+def _for_alerts(tx: Transaction, number: str, certificate: str | None) -> bool:
+    """Whether the last hold of goods, which may be from when only their paper was here, is for alerts."""
+    paper = papers.by_number(tx, number)
+    ids = [doc_id for doc_id in (paper and paper.doc_id, certificate) if doc_id]
+    events = life.answers(tx, ids)
+    holds = [e for doc_id in ids for e in events.get(doc_id, ()) if e.what == "record:hold"]
+    return bool(holds) and "alerts" in holds[-1].body
+
+
+def _hold_papers(tx: Transaction, own: OwnAuthority) -> int:
+    """The same for goods whose certificate's document is not here."""
+    numbers = register.unseen_on_paper(tx)
+    for number in numbers:
+        record_of_paper(own, "hold", number, Officer(), _because(tx, number))
+    return len(numbers)
 
 
 def _because(tx: Transaction, number: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from node.domain.states import IMPORTER
 from node.errors import NotFoundError, RefusedError
 from node.ledger.database import Transaction
 from node.office.act import Circumstances, Done, certificates_of, perform_within
-from node.office.goods import found_before, making
+from node.office.goods import making
 from node.office.officer import Officer
 from node.schema.validation import check
 
@@ -55,7 +55,7 @@ def confirm(
 
         def arrived() -> Iterator[HeldCertificate]:
             for held in certificates_of(tx, numbers):
-                seen = found_before(held) | found
+                seen = _found(held) | found
                 told[held.number] = seen
                 if not _tolerated(own, held, seen):
                     yield held
@@ -85,6 +85,13 @@ def confirm(
 
     own.fault("confirm.commit")
     return own.ledger.write(write)
+
+
+def _found(held: HeldCertificate) -> dict[str, Any]:
+    """What inspections found; a tolerated one, and those before an amendment, are settled."""
+    _, inspection = held.last.get("record:inspection", ("", {}))
+    settled = "tolerance" in inspection or "amendment" in held.last
+    return {} if settled else dict(inspection.get("found", {}))
 
 
 def _tolerated(own: OwnAuthority, held: HeldCertificate, found: Mapping[str, Any]) -> bool:

@@ -8,7 +8,6 @@ from node.authority import OwnAuthority
 from node.clock import seconds
 from node.domain import states
 from node.domain.certificate import warnings
-from node.domain.facts import HeldCertificate
 from node.domain.kinds import RECORD
 from node.domain.states import IMPORTER
 from node.errors import Finding, RefusedError, finding
@@ -211,17 +210,13 @@ def record_of_paper(
             return [finding(states.rule_of(IMPORTER, event) or "KP-L-009", "/number", detail)]
         return []
 
-    doc_id = unattached(own, act, number, officer, details, refuse_if)
-    after = own.ledger.read(lambda tx: papers.by_number(tx, number))
-    assert after is not None
-    return Done(number, doc_id, own.name, after.state)
+    def write(tx: Transaction) -> Done:
+        doc_id = unattached(own, act, number, officer, details, refuse_if)
+        after = papers.by_number(tx, number)
+        assert after is not None
+        return Done(number, doc_id, own.name, after.state)
 
-
-def found_before(held: HeldCertificate) -> dict[str, Any]:
-    """What inspections found so far; a tolerated one, and one before an amendment, is settled."""
-    _, inspection = held.last.get("record:inspection", ("", {}))
-    settled = "tolerance" in inspection or "amendment" in held.last
-    return {} if settled else dict(inspection.get("found", {}))
+    return own.ledger.write(write)
 
 
 def making(act: str, details: Mapping[str, Any]) -> Make:
@@ -229,9 +224,6 @@ def making(act: str, details: Mapping[str, Any]) -> Make:
 
     def make(case: Circumstances) -> dict[str, Any]:
         told = {name: value for name, value in details.items() if value is not None}
-        if act == "inspection" and "tolerance" not in told and isinstance(told.get("found"), dict):
-            # What one inspection found stays found until another says otherwise.
-            told["found"] = found_before(case.held) | told["found"]
         return {"act": act, **told, "by": case.by}
 
     return make

@@ -108,13 +108,15 @@ def renew_keys(
         )
 
     def act(tx: Transaction) -> None:
-        state, now_s = _state(tx, own, authority), own.now_s()
-        if state.fingerprint != keys.fingerprint:
+        _, now_s = _state(tx, own, authority), own.now_s()
+        if pinned is None or pinned.as_json() != keys.as_json():  # dates may be all that is new
             peers.pin(tx, authority, keys.fingerprint, dumps(keys.as_json()), now_s)
             acts.note(tx, now_s, "peer renew", f"{authority} {keys.fingerprint} {because}")
         peers.resolve(tx, authority, because, now_s, code="keys-changed")
-        peers.update(tx, authority, next_try=0, attempts=0)
+        # What is under way may have been answered already, under a key that is revoked now.
+        peers.update(tx, authority, next_try=0, attempts=0, in_flight=None)
 
+    pinned = own.book.ring.get(settings.authority)
     own.ledger.write(act)
     raw = dumps(keys.as_json()) + b"\n"
     # A transaction, so that two who do the same at once do not meet here.

@@ -10,7 +10,7 @@ from node import durable_file
 from node.authority import OwnAuthority
 from node.clock import iso
 from node.errors import ConfigError, NotFoundError
-from node.jose.keys import KeySet, PublicKey, read_key_set
+from node.jose.keys import ROLES, KeySet, PublicKey, read_key_set
 from node.jose.signing import make_key
 from node.ledger import acts, peers
 from node.ledger.database import Transaction
@@ -28,7 +28,7 @@ def renew(
     """Make a new key for each role, in use from a moment on; the former ones retire a day later.
 
     Order of effects: the private keys, the audit trail, the published set. A crash in between
-    leaves at most private keys that nobody knows of.
+    leaves private keys that nobody knows of; the same call again makes others.
 
     Args:
         own: This node.
@@ -49,18 +49,17 @@ def renew(
             if (key.not_before or 0) > own.now_s():
                 detail = f"{key.kid} ({role}) waits to be in use from {iso(key.not_before or 0)} on"
                 raise ConfigError(f"{detail}; revoke it first", code="renewal-waits")
-    ends_s = begins_s + OVERLAP_S
-    former = [
-        {**key.jwk, "kp_retire_after": min(ends_s, key.retire_after or ends_s)}
-        if key.role in roles and key.revoked_at is None
-        else dict(key.jwk)
-        for key in own.keys.keys.values()
-    ]
-    folder = own.config.node.private_keys
-    return _publish(
-        own, [*former, *(make_key(role, folder, begins_s) for role in roles)], "keys renew",
-        f"{', '.join(roles)} from {iso(begins_s)}: {because}", officer,
-    )  # fmt: skip
+    folder, made = own.config.node.private_keys, list[dict[str, Any]]()
+    try:
+        for role in roles:
+            made.append(make_key(role, folder, begins_s))
+        told = f"{', '.join(roles)} from {iso(begins_s)}: {because}"
+        return _publish(own, [*_as_published(own), *made], "keys renew", told, officer)
+    except BaseException:
+        if _published(own) == own.keys.as_json():  # nobody will ever hear of them
+            for jwk in made:
+                (folder / f"{jwk['kid']}.pem").unlink(missing_ok=True)
+        raise
 
 
 def revoke(own: OwnAuthority, kid: str, because: str, officer: Officer) -> KeySet:
@@ -89,21 +88,50 @@ def revoke(own: OwnAuthority, kid: str, because: str, officer: Officer) -> KeySe
             code="last-key",
         )
     told = [
-        {**k.jwk, "kp_revoked_at": now_s} if k is key else dict(k.jwk)
-        for k in own.keys.keys.values()
+        jwk | ({"kp_revoked_at": now_s} if jwk["kid"] == kid else {}) for jwk in _as_published(own)
     ]
     return _publish(own, told, "keys revoke", f"{kid} ({key.role}): {because}", officer)
 
 
-def state(key: PublicKey, now_s: int, signs: bool) -> str:
+def state(keys: KeySet, key: PublicKey, now_s: int) -> str:
     """A word for a key: ``signs``, ``next``, ``retiring``, ``retired`` or ``revoked``."""
     if key.revoked_at is not None:
         return "revoked"
-    if (key.not_before or 0) > now_s and not signs:
+    if keys.signing(key.role, now_s) is key:
+        return "signs"
+    if (key.not_before or 0) > now_s:
         return "next"
-    if not key.current_at(now_s):
-        return "retired"
-    return "signs" if signs else "retiring"
+    return "retiring" if key.current_at(now_s) else "retired"
+
+
+def _as_published(own: OwnAuthority) -> list[dict[str, Any]]:
+    return [dict(key.jwk) for key in own.keys.keys.values()]
+
+
+def _in_turn(keys: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Keys with the ends that follow from their successors; one whose successor was revoked goes on.
+
+    An end that somebody has written by hand stays, as far as a successor does not come earlier.
+    """
+    ends: dict[str, int | None] = {}
+    for role in ROLES:
+        begins = {jwk["kid"]: jwk.get("kp_not_before", 0) for jwk in keys if jwk["kp_role"] == role}
+        void = {jwk["kid"] for jwk in keys if "kp_revoked_at" in jwk}
+        undone = {begins[kid] + OVERLAP_S for kid in begins if kid in void}
+        left = sorted((kid for kid in begins if kid not in void), key=lambda kid: begins[kid])
+        given = {jwk["kid"]: jwk.get("kp_retire_after") for jwk in keys}
+        for kid, successor in zip(left, [*left[1:], None], strict=True):
+            end = None if given[kid] in undone else given[kid]
+            if successor is not None:
+                latest = begins[successor] + OVERLAP_S
+                end = latest if end is None else min(end, latest)
+            ends[kid] = end
+    told = []
+    for jwk in keys:
+        kept = {k: v for k, v in jwk.items() if k != "kp_retire_after"}
+        end = ends.get(jwk["kid"], jwk.get("kp_retire_after"))
+        told.append(kept if end is None else kept | {"kp_retire_after": end})
+    return told
 
 
 def _published(own: OwnAuthority) -> dict[str, Any]:
@@ -114,18 +142,24 @@ def _published(own: OwnAuthority) -> dict[str, Any]:
 def _publish(
     own: OwnAuthority, keys: Sequence[dict[str, Any]], verb: str, told: str, officer: Officer
 ) -> KeySet:
-    raw = dumps({"kp_authority": own.name, "keys": list(keys)})
+    raw = dumps({"kp_authority": own.name, "keys": _in_turn(keys)})
     made = read_key_set(raw)
 
-    def write(tx: Transaction) -> None:
+    def unchanged() -> None:
         if _published(own) != own.keys.as_json():
             detail = "the key set was changed meanwhile; look at kpnode keys list, then try again"
             raise ConfigError(detail, code="key-set-changed")
+
+    def write(tx: Transaction) -> None:
+        unchanged()
         acts.note(tx, own.now_s(), verb, told, officer.office, officer.officer)
         for peer in own.config.peers:
             peers.update(tx, peer.authority, in_flight=None)
-        # In the transaction, so that two who do this at once do not meet here.
+
+    def put(_: Transaction) -> None:
+        unchanged()
         durable_file.write(own.config.node.key_set, raw + b"\n", mode=0o644)
 
     own.ledger.write(write)
+    own.ledger.write(put)  # a transaction, so that two who do this at once do not meet here
     return made

@@ -20,7 +20,7 @@ from node.domain.states import REVOKED
 from node.errors import Finding, ProblemError, RefusedError, finding, refuse
 from node.jose.strict import parse
 from node.jose.verify import KeyRing, verify
-from node.ledger import register
+from node.ledger import entries, register
 from node.ledger.certificates import by_doc_id
 from node.ledger.database import Transaction
 from node.schema.validation import check_document
@@ -88,9 +88,15 @@ _DIFFERING = ("disputed", "contested", "return ordered", "returned", "lapsed")
 Ask = Callable[[Document], Standing]
 """What the ledger at hand says of a document."""
 
+Logged = Callable[[str], bool]
+
 
 def verify_file(
-    raw: bytes, ring: KeyRing, context: Context, ask: Ask | None = None
+    raw: bytes,
+    ring: KeyRing,
+    context: Context,
+    ask: Ask | None = None,
+    logged: Logged = lambda _: False,
 ) -> list[Verification]:
     """Verify a file: one document, or every line of a bundle.
 
@@ -99,17 +105,23 @@ def verify_file(
         ring: The key sets to trust.
         context: In which rules are judged.
         ask: Asks the ledger, where there is one.
+        logged: Whether its log has a document already: a key revoked since does not undo that.
     """
     lines = raw.removesuffix(b"\n").split(b"\n", bundle.MAX_DOCUMENTS + 1)
     if len(lines) > bundle.MAX_DOCUMENTS + 1:
         found = finding("KP-B-001", "", f"more than {bundle.MAX_DOCUMENTS} documents")
         return [Verification("", "", "", False, None, Standing(), (found,))]
-    results = [_verify(line, ring, context, ask) for line in lines]
+    results = [_verify(line, ring, context, ask, logged) for line in lines]
     if [result.kind for result in results] == [RECEIPT.name, MANIFEST.name]:
         return results  # a carried receipt, and the bridge to its checkpoint
     if len(lines) > 1 or results[0].kind == MANIFEST.name:
         results[0] = _with_lines(results[0], raw.partition(b"\n")[2])
     return results
+
+
+def in_log(tx: Transaction, doc_id: str) -> bool:
+    """Whether the log has a document."""
+    return entries.by_doc_id(tx, doc_id) is not None
 
 
 def ask_ledger(tx: Transaction, document: Document, at: date) -> Standing:
@@ -132,7 +144,9 @@ def ask_ledger(tx: Transaction, document: Document, at: date) -> Standing:
     return Standing(current, True if admitted else False if differs else None, alerts)
 
 
-def _verify(line: bytes, ring: KeyRing, context: Context, ask: Ask | None) -> Verification:
+def _verify(
+    line: bytes, ring: KeyRing, context: Context, ask: Ask | None, logged: Logged
+) -> Verification:
     doc_id = kind = issuer = ""
     authentic = False
     try:
@@ -144,7 +158,7 @@ def _verify(line: bytes, ring: KeyRing, context: Context, ask: Ask | None) -> Ve
         kind = known.name
         if known.role == "doc" and len(line) > MAX_DOCUMENT_BYTES:
             raise refuse("KP-J-003", f"expected at most {MAX_DOCUMENT_BYTES} bytes")
-        signed = verify(untrusted, ring, known.role)
+        signed = verify(untrusted, ring, known.role, already_logged=logged(doc_id))
         authentic = True
         document = check_document(signed, kind, known.version)
         findings = _rules(document, context)

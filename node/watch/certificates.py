@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from node.authority import OwnAuthority
+from node.domain.kinds import CERTIFICATE
 from node.domain.states import IMPORTER, MEANINGS, allowed
 from node.ledger import certificates, inquiries, register, timeline
 from node.ledger.certificates import Certificate
@@ -81,7 +82,9 @@ def shown(own: OwnAuthority, name: str) -> dict[str, Any]:
             "alerts": [alert_as_json(one) for one in alerts],
             "inquiries": [inquiry_as_json(one) for one in inquiries.about(tx, held.number)],
             "next": [
-                {"event": step.event, "who": step.who} for step in allowed(held.side, held.state)
+                {"event": step.event, "who": step.who}
+                for step in allowed(held.side, held.state)
+                if step.event != CERTIFICATE.name  # it is here
             ],
             "version": certificates.version(tx, held),
             "body": held.body,

@@ -1,5 +1,6 @@
 """Whether peers are in sync, per direction and never computed from one direction only."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from node.config import CARRY, PUSH, PeerSettings
 from node.errors import LogBehindError
 from node.ids import Authority
 from node.incidents import INCIDENTS
-from node.jose.keys import KeySet
+from node.jose.keys import ROLES, KeySet, PublicKey
 from node.ledger import alerts, deliveries, entries, peers, streams, witness
 from node.ledger.database import Transaction
 from node.ledger.peers import PeerState
@@ -157,12 +158,20 @@ def attempt(one: deliveries.Delivery) -> dict[str, Any]:
 
 def days_left(keys: KeySet, now_s: int) -> int | None:
     """Days until the first role of a key set has no key in use any more; None if that never comes."""
-    ends = []
-    for role in ("doc", "msg", "log"):
-        until = [k.retire_after for k in keys.with_role(role)]
-        if until and None not in until:
-            ends.append(max(end for end in until if end is not None))
-    return (min(ends) - now_s) // DAY_S if ends else None
+    ends = [_end(keys.with_role(role), now_s) for role in ROLES]
+    left = [end for end in ends if end is not None]
+    return (min(left) - now_s) // DAY_S if left else None
+
+
+def _end(keys: Sequence[PublicKey], now_s: int) -> int | None:
+    """The second from which on none of some keys is in use, or None if that never comes."""
+    end = now_s
+    for key in keys:  # oldest first
+        if (key.not_before or 0) <= end and (key.retire_after is None or key.retire_after > end):
+            if key.retire_after is None:
+                return None
+            end = key.retire_after
+    return end
 
 
 def _peer(tx: Transaction, own: OwnAuthority, settings: PeerSettings) -> dict[str, Any]:

@@ -153,7 +153,11 @@ def _verify(own: OwnAuthority, call: Call) -> Answer:
     day = day_of(own, context.now)
     found = own.ledger.read(
         lambda tx: verify.verify_file(
-            call.body, ring, context, lambda document: verify.ask_ledger(tx, document, day)
+            call.body,
+            ring,
+            context,
+            lambda document: verify.ask_ledger(tx, document, day),
+            lambda doc_id: verify.in_log(tx, doc_id),
         )
     )
     return Answer({"items": [one.as_json() for one in found], "next": None})
