@@ -138,7 +138,11 @@ def test_a_documents_bytes_are_never_changed(filled: OwnAuthority) -> None:
             "WHERE doc_id = (SELECT doc_id FROM entries WHERE idx = 3)",
             "entry 3",
         ),
-        ("UPDATE documents SET doc_id = 'x' || substr(doc_id, 2) WHERE idx = 2", "entry 2"),
+        (
+            "UPDATE documents SET doc_id = iif(doc_id LIKE 'x%', 'y', 'x') || substr(doc_id, 2) "
+            "WHERE idx = 2",
+            "entry 2",
+        ),
         ("UPDATE documents SET iss = 'EU-BE' WHERE idx = 2", "entry 2"),
         ("UPDATE documents SET iat = iat + 1 WHERE idx = 2", "entry 2"),
         ("UPDATE entries SET leaf = zeroblob(32) WHERE idx = 2", "entry 2"),
