@@ -259,6 +259,24 @@ def test_whose_successor_is_revoked_goes_on(
     assert days_left(ru.keys, ru.now_s()) is None
 
 
+def test_what_has_retired_does_not_come_back(
+    two: tuple[OwnAuthority, OwnAuthority], clock: SetClock
+) -> None:
+    ru, _ = two
+    first = ru.signers["doc"].kid
+    renew(ru, "doc", in_days=0)
+    second = ru.signers["doc"].kid
+    clock.advance(days=100)
+    ended = ru.keys.keys[first].retire_after  # type: ignore[index]
+    renew(ru, "doc", in_days=0)
+    own_keys.revoke(ru, second, "the safe was open", OFFICER)
+    reread(ru)
+
+    assert ended is not None
+    assert ru.keys.keys[first].retire_after == ended  # type: ignore[index]
+    assert own_keys.state(ru.keys, ru.keys.keys[first], ru.now_s()) == "retired"  # type: ignore[index]
+
+
 def test_signers_follow_a_clock_that_is_set_right(
     two: tuple[OwnAuthority, OwnAuthority], clock: SetClock
 ) -> None:

@@ -10,7 +10,7 @@ from node import durable_file
 from node.authority import OwnAuthority
 from node.clock import iso
 from node.errors import ConfigError, NotFoundError
-from node.jose.keys import ROLES, KeySet, PublicKey, read_key_set
+from node.jose.keys import KeySet, PublicKey, read_key_set
 from node.jose.signing import make_key
 from node.ledger import acts, peers
 from node.ledger.database import Transaction
@@ -108,30 +108,29 @@ def _as_published(own: OwnAuthority) -> list[dict[str, Any]]:
     return [dict(key.jwk) for key in own.keys.keys.values()]
 
 
-def _in_turn(keys: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _in_turn(keys: Sequence[dict[str, Any]], now_s: int) -> list[dict[str, Any]]:
     """Keys with the ends that follow from their successors; one whose successor was revoked goes on.
 
-    An end that somebody has written by hand stays, as far as a successor does not come earlier.
+    An end that is past stays, as does one that somebody has written by hand, unless a successor
+    comes earlier.
     """
-    ends: dict[str, int | None] = {}
-    for role in ROLES:
-        begins = {jwk["kid"]: jwk.get("kp_not_before", 0) for jwk in keys if jwk["kp_role"] == role}
-        void = {jwk["kid"] for jwk in keys if "kp_revoked_at" in jwk}
-        undone = {begins[kid] + OVERLAP_S for kid in begins if kid in void}
-        left = sorted((kid for kid in begins if kid not in void), key=lambda kid: begins[kid])
-        given = {jwk["kid"]: jwk.get("kp_retire_after") for jwk in keys}
-        for kid, successor in zip(left, [*left[1:], None], strict=True):
-            end = None if given[kid] in undone else given[kid]
-            if successor is not None:
-                latest = begins[successor] + OVERLAP_S
-                end = latest if end is None else min(end, latest)
-            ends[kid] = end
-    told = []
-    for jwk in keys:
-        kept = {k: v for k, v in jwk.items() if k != "kp_retire_after"}
-        end = ends.get(jwk["kid"], jwk.get("kp_retire_after"))
-        told.append(kept if end is None else kept | {"kp_retire_after": end})
-    return told
+    return [
+        jwk
+        if "kp_revoked_at" in jwk or (jwk.get("kp_retire_after") or now_s + 1) <= now_s
+        else _ending(jwk, [other for other in keys if other["kp_role"] == jwk["kp_role"]])
+        for jwk in keys
+    ]
+
+
+def _ending(jwk: dict[str, Any], of_role: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    begins = jwk.get("kp_not_before", 0)
+    later = [other for other in of_role if other.get("kp_not_before", 0) > begins]
+    void = {one["kp_not_before"] + OVERLAP_S for one in later if "kp_revoked_at" in one}
+    ends = [one["kp_not_before"] + OVERLAP_S for one in later if "kp_revoked_at" not in one]
+    if (given := jwk.get("kp_retire_after")) is not None and given not in void:
+        ends.append(given)
+    told = {name: value for name, value in jwk.items() if name != "kp_retire_after"}
+    return told | {"kp_retire_after": min(ends)} if ends else told
 
 
 def _published(own: OwnAuthority) -> dict[str, Any]:
@@ -142,7 +141,7 @@ def _published(own: OwnAuthority) -> dict[str, Any]:
 def _publish(
     own: OwnAuthority, keys: Sequence[dict[str, Any]], verb: str, told: str, officer: Officer
 ) -> KeySet:
-    raw = dumps({"kp_authority": own.name, "keys": _in_turn(keys)})
+    raw = dumps({"kp_authority": own.name, "keys": _in_turn(keys, own.now_s())})
     made = read_key_set(raw)
 
     def unchanged() -> None:
