@@ -113,14 +113,6 @@ def _for_alerts(tx: Transaction, number: str, certificate: str | None) -> bool:
     return bool(holds) and "alerts" in holds[-1].body
 
 
-def _hold_papers(tx: Transaction, own: OwnAuthority) -> int:
-    """The same for goods whose certificate's document is not here."""
-    numbers = register.unseen_on_paper(tx)
-    for number in numbers:
-        record_of_paper(own, "hold", number, Officer(), _because(tx, number))
-    return len(numbers)
-
-
 def _because(tx: Transaction, number: str) -> dict[str, Any]:
     """Why goods are held that an alert means."""
     first, count = register.weightiest(tx, number)
@@ -143,3 +135,11 @@ def _hold(tx: Transaction, own: OwnAuthority) -> int:
 
     held = certificates_of(tx, numbers)
     return len(perform_within(tx, own, "hold", RECORD, held, Officer(), make))
+
+
+def _hold_papers(tx: Transaction, own: OwnAuthority) -> int:
+    """The same for goods whose certificate's document is not here."""
+    numbers = register.unseen_on_paper(tx)
+    for number in numbers:
+        record_of_paper(own, "hold", number, Officer(), _because(tx, number))
+    return len(numbers)
