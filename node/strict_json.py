@@ -60,6 +60,8 @@ def dumps(value: Any) -> bytes:
 
 def _member_by_member(raw: bytes) -> Any:
     text = raw.decode("utf-8")
+    if text.startswith("\ufeff"):
+        raise ValueError("a byte order mark stands before it; save it as UTF-8 without")
     try:
         value = _DECODER.decode(text)
     except RecursionError:

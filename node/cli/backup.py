@@ -36,9 +36,12 @@ def restore(output: Output, file: str) -> None:
     """
     from node import backup as archive
     from node.clock import SystemClock
+    from node.errors import NotFoundError
     from node.wiring import checkpoint_keeper, read_config, read_own_keys
 
     source, now = Path(file), SystemClock().now()
+    if not source.exists():
+        raise NotFoundError(f"{file}: no such file")
     archive.unpack_settings(source, output.home)
     config = read_config(output.home)
     keys = read_own_keys(config.node)
