@@ -447,6 +447,11 @@ def _check_listener(node: NodeSettings, tls: TlsSettings) -> None:
 
 def _policy(data: dict[str, Any]) -> Policy:
     table = data.get("policy", {})
+    least, most = (table.get(f"{end}_usd_per_carat") for end in ("least", "most"))
+    if most is not None and Decimal(most) <= Decimal(least or 0):
+        raise ConfigError(
+            f"{PEERS_FILE}: [policy]: most_usd_per_carat {most} leaves nothing above {least or 0}"
+        )
     return Policy(
         four_eyes=table.get("four_eyes", False),
         tolerance_carats=Decimal(table.get("tolerance_carats", "0")),

@@ -1,4 +1,7 @@
-"""The announcement of a successor log: whoever is shown its checkpoints has been told of it before."""
+"""The announcement of a successor log: it stands in the first bundle that shows a checkpoint of it.
+
+Whoever has not been told takes none.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,7 +10,7 @@ from node.authority import OwnAuthority
 from node.domain.kinds import SUCCESSION
 from node.errors import RefusedError
 from node.ids import Authority
-from node.ledger import succession
+from node.ledger import peers, streams, succession, transport
 from node.ledger.database import Transaction
 from node.schema.validation import check_payload
 
@@ -37,13 +40,23 @@ def announce(
         claims = own.claims([peer], body, iat=now_s)
         if findings := check_payload(f"{SUCCESSION.name}.v1", claims):
             raise RefusedError(findings)
-        own.publish(tx, [own.seal(SUCCESSION, claims)], now_s)
+        signed = own.seal(SUCCESSION, claims)
+        own.log(tx, [signed], now_s)
+        state = peers.state(tx, peer)
+        offered = max(state.acknowledged if state else 0, transport.last_offered(tx, peer))
+        streams.put_first(tx, peer, offered, signed.doc_id, now_s)
 
 
-def tell_newcomer(tx: Transaction, own: OwnAuthority, peer: Authority) -> None:
-    """Queue the announcement for a peer that came after the log had begun, unless that was done."""
-    origin = own.checkpoints.origin
-    if succession.number(tx) == 1 or peer in succession.told(tx, own.name, origin):
-        return
-    today = own.clock.now().astimezone(own.config.node.timezone).date()
-    announce(tx, own, [peer], {"authority": own.name, "on": today.isoformat()})
+def announced_at(tx: Transaction, own: OwnAuthority, peer: Authority) -> int:
+    """Where in the stream to a peer the present log is announced; 0 where it is the first.
+
+    A peer that came after the log had begun is told now.
+    """
+    if succession.number(tx) == 1:
+        return 0
+    told = succession.told(tx, own.name, own.checkpoints.origin)
+    if peer not in told:
+        today = own.clock.now().astimezone(own.config.node.timezone).date()
+        announce(tx, own, [peer], {"authority": own.name, "on": today.isoformat()})
+        told = succession.told(tx, own.name, own.checkpoints.origin)
+    return streams.sent_position(tx, peer, told[peer]) or 0

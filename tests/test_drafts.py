@@ -193,6 +193,19 @@ class TestPlausibility:
         with_policy(ru, least_usd_per_carat=Decimal("1.00"), most_usd_per_carat=Decimal("100.00"))
         issue(ru, shipments(), ONE)
 
+    @pytest.mark.parametrize(
+        "limits",
+        ['most_usd_per_carat = "0"', 'least_usd_per_carat = "9"\nmost_usd_per_carat = "1.00"'],
+    )
+    def test_limits_that_leave_nothing_are_refused(
+        self, homes: dict[str, Path], limits: str
+    ) -> None:
+        with (homes["RU"] / "peers.toml").open("a") as settings:
+            settings.write(f"\n[policy]\n{limits}\n")
+
+        (error,) = errors("--home", homes["RU"], "status", code=1)
+        assert error["code"] == "bad-config"
+
 
 def cheap() -> Any:
     """A shipment whose first line is worth a cent."""

@@ -277,6 +277,20 @@ def test_what_has_retired_does_not_come_back(
     assert own_keys.state(ru.keys, ru.keys.keys[first], ru.now_s()) == "retired"  # type: ignore[index]
 
 
+def test_a_coming_key_that_is_missing_is_told_at_once(
+    two: tuple[OwnAuthority, OwnAuthority],
+) -> None:
+    ru, _ = two
+    renew(ru, "doc")
+    newest = ru.keys.with_role("doc")[-1]
+    (ru.config.node.private_keys / f"{newest.kid}.pem").unlink()
+
+    with pytest.raises(ConfigError) as missing:
+        reread(ru)
+
+    assert missing.value.code in ("keys-missing", "bad-key-file")
+
+
 def test_signers_follow_a_clock_that_is_set_right(
     two: tuple[OwnAuthority, OwnAuthority], clock: SetClock
 ) -> None:

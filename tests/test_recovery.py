@@ -16,6 +16,7 @@ from node.authority import OwnAuthority
 from node.errors import ConfigError, LogBehindError, ProblemError
 from node.exchange import carry
 from node.exchange.dispatch import Dispatch
+from node.exchange.send import Sender
 from node.ids import Authority
 from node.incidents import INCIDENTS
 from node.ledger import certificates, entries, peers, streams, succession, witness
@@ -25,7 +26,7 @@ from node.office.issue import issue
 from node.office.officer import Officer
 from node.office.resume_log import resume_log
 from node.wiring import open_node
-from tests.nodes import SetClock, kpnode, make_homes, opened, set_mode, shipments
+from tests.nodes import SetClock, kpnode, make_homes, mined_here, opened, set_mode, shipments
 from tests.serving import deliver, listening, until
 from tests.test_cli import run
 from tests.test_exchange import certificate, incidents, state
@@ -237,6 +238,63 @@ class TestLostEntries:
             assert certificate(ru, "RU00010118").state == "confirmed"
             assert incidents(ru) == []
             assert incidents(be, "RU") == []
+
+    @pytest.mark.parametrize(("before", "batch"), [(0, 1), (1, 1), (0, 500)])
+    async def test_the_announcement_goes_before_all_that_waits(
+        self, homes: dict[str, Path], clock: SetClock, before: int, batch: int
+    ) -> None:
+        """However little a weak link takes, and however much waits: 1,001 documents."""
+        template = shipments()[0]
+        waiting = 1001 if batch > 1 else 3
+        with pair(homes, clock) as (ru, be):
+            if before:
+                issue(ru, shipments(start=1), Officer())
+                assert await exchange(ru, be) == [None, None]
+            lot = [dict(template, number=f"RU{80000000 + n}") for n in range(waiting)]
+            issue(ru, lot, Officer())
+            ru.ledger.write(lambda tx: peers.update(tx, "EU-BE", batch=batch))
+            if before:  # one of them was offered, and is not acknowledged
+                assert Sender(ru).next_bundle(BE, heartbeat=False)
+        with open_node(homes["RU"], clock=clock, alone=True) as ru:
+            resume_log(ru, "drill", Officer(), new_log=True)
+
+        with pair(homes, clock) as (ru, be):
+            async with listening(be):
+                while (sent := state(ru)).acknowledged < before + waiting + 1:
+                    assert (await deliver(ru, "EU-BE")).error is None
+                    assert state(ru).acknowledged > sent.acknowledged
+            assert holds(be, "RU80000000")
+            assert incidents(be, "RU") == (["log-succeeded"] if before else [])
+            assert audited(ru).ok
+
+    async def test_who_fetches_at_most_one_document_gets_the_announcement(
+        self, homes: dict[str, Path], clock: SetClock
+    ) -> None:
+        with open_node(homes["RU"], clock=clock, alone=True) as ru:
+            resume_log(ru, "drill", Officer(), new_log=True)
+        with pair(homes, clock) as (ru, be):
+            issue(ru, shipments(), Officer())
+            made = Sender(ru).pulled(BE, None, 1)
+            assert made is not None
+            assert (made.first, made.count) == (1, 1)
+            taken = carry.take_in(be, made.raw)
+
+            assert [r["outcome"] for r in taken.results] == ["accepted"]
+            assert len(be_announcements(be)) == 1
+
+    async def test_who_fetches_from_a_newcomer_is_acknowledged_in_the_same_round(
+        self, homes: dict[str, Path], clock: SetClock
+    ) -> None:
+        with open_node(homes["RU"], clock=clock, alone=True) as ru:
+            resume_log(ru, "drill", Officer(), new_log=True)
+        with pair(homes, clock) as (ru, be):
+            set_mode(ru, "EU-BE", "pull")
+            issue(be, mined_here(), Officer())
+            async with listening(be):
+                done = await deliver(ru, "EU-BE")
+
+            assert done.error is None
+            assert state(be, "RU").acknowledged == 1
 
     @pytest.mark.parametrize("heard_first", [True, False])
     async def test_what_was_answered_before_the_log_ended_still_is(

@@ -235,7 +235,8 @@ class Courier:
         try:
             return await fetcher.fetch(position, heartbeat=heartbeat)
         except PeerRefusedError as error:
-            if error.code != "proof-needed":
+            # As bad as a proof from elsewhere: it has not been told of this log yet.
+            if error.code not in ("proof-needed", "bad-proof"):
                 raise
         await self._pusher.tell_what_is_held()
         return await fetcher.fetch(position, heartbeat=heartbeat)

@@ -5,7 +5,7 @@ released and on the disk, the bundle leaves. What its receipt changes is in `nod
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from node import base64url, bundle
@@ -23,7 +23,7 @@ from node.ledger.database import Transaction
 from node.ledger.streams import Waiting
 from node.ledger.transport import Sent
 from node.log import tree
-from node.succession import tell_newcomer
+from node.succession import announced_at
 
 MANIFEST_LIFE_S = 24 * 3600
 """How long the same bytes are tried; then a new manifest covers the same positions."""
@@ -215,7 +215,11 @@ class Sender:
     ) -> tuple[Outgoing, str] | None:
         own, now_s = self._own, self._own.now_s()
         own.checkpoints.guard(tx)
-        tell_newcomer(tx, own, peer)
+        announced = announced_at(tx, own, peer)
+        if wanted.after < announced:
+            # Whatever the link takes, or was asked for: without it the peer refuses all of it.
+            least = min(announced - wanted.after, bundle.MAX_DOCUMENTS)
+            wanted = replace(wanted, limit=max(wanted.limit, least))
         waiting = _fitting(streams.waiting(tx, peer, wanted.after, wanted.limit))
         in_flight = transport.manifest(tx, state.in_flight) if state.in_flight else None
         if in_flight is not None and not self._counts(in_flight):

@@ -151,9 +151,10 @@ class Signers(Mapping[str, Signer]):
         self._loaded: dict[Kid, Signer] = {}
         self._chosen: dict[str, tuple[int, Signer]] = {}
         for role in ROLES:
-            for key in own.with_role(role):
-                path = private_folder / f"{key.kid}.pem"
-                if path.exists():  # of a former one it may have been put away
+            signing, wanted = own.signing(role, now_s()), False
+            for key in own.with_role(role):  # oldest first
+                path, wanted = private_folder / f"{key.kid}.pem", wanted or key is signing
+                if wanted or path.exists():  # of a former one it may have been put away
                     self._loaded[key.kid] = _load_signer(key, path)
             self[role]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from node import base64url
 from node.ids import DIGEST
 from node.ledger import peers, streams
-from node.ledger.database import Transaction
+from node.ledger.database import EACH, Transaction, each
 from node.log.chain import Place
 
 NOBODY = ""
@@ -57,7 +57,7 @@ def take_place(tx: Transaction, peer: str, theirs: Place, at_s: int) -> bool:
     used = tx.execute("DELETE FROM recovery WHERE peer = ? AND silent = 0", (peer,))
     if used.rowcount == 0 or streams.sent_place(tx, peer, theirs.position) == theirs:
         return used.rowcount > 0
-    unsure = streams.waiting_ids(tx, peer, state.acknowledged)
+    unsure = _announcements_first(tx, streams.waiting_ids(tx, peer, state.acknowledged))
     streams.continue_at(tx, peer, state.acknowledged, theirs, at_s)
     streams.enqueue(tx, peer, unsure, at_s)
     # It has refused what it was shown of this log, if it was shown any.
@@ -65,6 +65,16 @@ def take_place(tx: Transaction, peer: str, theirs: Place, at_s: int) -> bool:
         tx, peer, acknowledged=theirs.position, in_flight=None, proven_size=0, shown_size=0
     )
     return True
+
+
+def _announcements_first(tx: Transaction, doc_ids: list[str]) -> list[str]:
+    """Nothing is taken of a log that was not announced."""
+    rows = tx.execute(
+        f"SELECT doc_id FROM documents WHERE doc_id IN {EACH} AND typ = 'vnd.kp.succession.v1+jwt'",
+        (each(doc_ids),),
+    )
+    first = {row["doc_id"] for row in rows}
+    return sorted(doc_ids, key=lambda doc_id: doc_id not in first)
 
 
 def place_of(stream: object) -> Place | None:

@@ -61,13 +61,41 @@ def continue_at(tx: Transaction, peer: str, after: int, place: Place, at_s: int)
     Only for a ledger that has lost documents (`node.ledger.recovery`): the stream's table forbids
     it otherwise.
     """
-    tx.execute("DROP TRIGGER stream_out_no_delete")
-    tx.execute("DELETE FROM stream_out WHERE peer = ? AND position > ?", (peer, after))
-    append_only(tx, "stream_out", "DELETE")
+    _drop(tx, peer, after)
     tx.execute(
         "INSERT OR IGNORE INTO places_taken (peer, position, head, at) VALUES (?, ?, ?, ?)",
         (peer, place.position, place.head, at_s),
     )
+
+
+def put_first(tx: Transaction, peer: str, after: int, doc_id: str, at_s: int) -> None:
+    """Put a document of the log before all that the peer cannot have been offered yet.
+
+    Args:
+        tx: The transaction.
+        peer: Whose stream.
+        after: The last position that was ever offered.
+        doc_id: The document.
+        at_s: Now.
+    """
+    behind = waiting_ids(tx, peer, after)
+    _drop(tx, peer, after)
+    enqueue(tx, peer, [doc_id, *behind], at_s)
+
+
+def _drop(tx: Transaction, peer: str, after: int) -> None:
+    tx.execute("DROP TRIGGER stream_out_no_delete")
+    tx.execute("DELETE FROM stream_out WHERE peer = ? AND position > ?", (peer, after))
+    append_only(tx, "stream_out", "DELETE")
+
+
+def sent_position(tx: Transaction, peer: str, doc_id: str) -> int | None:
+    """Where a document stands in the stream to a peer, the last time; None if it does not."""
+    row = tx.execute(
+        "SELECT max(position) AS position FROM stream_out WHERE doc_id = ? AND peer = ?",
+        (doc_id, peer),
+    ).fetchone()
+    return None if row["position"] is None else int(row["position"])
 
 
 def enqueue(tx: Transaction, peer: str, doc_ids: Iterable[str], at_s: int) -> None:

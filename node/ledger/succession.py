@@ -41,22 +41,26 @@ def listed(tx: Transaction) -> list[Successor]:
 
 def announced(tx: Transaction, iss: str, origin: str) -> Mapping[str, Any] | None:
     """The body of a peer's document that announces one of its logs, or None."""
-    return next((claims["body"] for claims in _announcements(tx, iss, origin)), None)
+    return next((claims["body"] for _, claims in _announcements(tx, iss, origin)), None)
 
 
-def told(tx: Transaction, iss: str, origin: str) -> set[str]:
-    """Whom an authority has told of one of its logs."""
-    return {name for claims in _announcements(tx, iss, origin) for name in claims["aud"]}
+def told(tx: Transaction, iss: str, origin: str) -> dict[str, str]:
+    """Whom an authority has told of one of its logs: the doc id of what each was sent."""
+    found = _announcements(tx, iss, origin)
+    return {name: doc_id for doc_id, claims in found for name in claims["aud"]}
 
 
-def _announcements(tx: Transaction, iss: str, origin: str) -> Iterator[Mapping[str, Any]]:
+def _announcements(
+    tx: Transaction, iss: str, origin: str
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
     rows = tx.execute(
-        "SELECT jws FROM documents WHERE typ = 'vnd.kp.succession.v1+jwt' AND iss = ?", (iss,)
+        "SELECT doc_id, jws FROM documents WHERE typ = 'vnd.kp.succession.v1+jwt' AND iss = ?",
+        (iss,),
     )
     for row in rows:
         claims = entries.claims(bytes(row["jws"]))
         if claims["body"]["origin"] == origin:
-            yield claims
+            yield row["doc_id"], claims
 
 
 def succeed(

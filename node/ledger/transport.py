@@ -49,6 +49,12 @@ def forget_unanswered(tx: Transaction, peer: str, until_s: int) -> None:
     )
 
 
+def last_offered(tx: Transaction, peer: str) -> int:
+    """The last position of the stream to a peer that a manifest kept here has named; 0 for none."""
+    (last,) = tx.execute("SELECT max(last) FROM sent WHERE peer = ?", (peer,)).fetchone()
+    return int(last or 0)
+
+
 def manifest(tx: Transaction, doc_id: str) -> Sent | None:
     """A manifest by its doc id."""
     row = tx.execute(f"{_SENT} WHERE s.manifest = ?", (doc_id,)).fetchone()
