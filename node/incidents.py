@@ -67,7 +67,7 @@ INCIDENTS: dict[str, Incident] = {
         stops=True,
     ),
     "quarantine-full": Incident(
-        "ten thousand refused documents of the peer wait unresolved; nothing more is taken from it",
+        "a thousand refused documents of the peer wait unresolved; nothing more is taken from it",
         "look at them with kpnode peer show PEER, call its operator; "
         "then kpnode peer resume PEER --because TEXT",
         stops=True,

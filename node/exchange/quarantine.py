@@ -16,8 +16,8 @@ from node.ledger.streams import Quarantined
 MAX_BYTES = 64 * 1024 * 1024
 """Of one peer's refused documents; of what comes beyond, digest and code are kept."""
 
-MAX_UNRESOLVED = 10_000
-"""So many refused documents that nobody has looked at pause the peer: ten of the largest bundles."""
+MAX_UNRESOLVED = 1000
+"""So many refused documents that nobody has looked at pause the peer."""
 
 
 def put(
