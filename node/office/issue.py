@@ -2,18 +2,15 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from decimal import Decimal
 from typing import Any, TypeVar
 
 from node import base64url, strict_json
 from node.authority import OwnAuthority
 from node.clock import seconds
-from node.config import Policy
 from node.documents import Draft
-from node.domain.answering import within
 from node.domain.context import Context
 from node.domain.judgement import PASSED, judge_content, judge_with_ledger
 from node.domain.kinds import CERTIFICATE, RECORD
@@ -22,6 +19,7 @@ from node.errors import Finding, RefusedError, RefusedShipmentsError, finding
 from node.ids import Authority
 from node.ledger import acts, drafts
 from node.ledger.database import Transaction
+from node.office import issuable
 from node.office.officer import Officer, day_of
 from node.progress import EVERY, Progress, untold
 from node.schema.validation import check
@@ -190,7 +188,9 @@ def _prepare(
         progress("checking", start, len(shipments))
         lot = list(enumerate(shipments[start : start + EVERY], start))
         # The form of all of them first: a step's code stays in the processor's cache.
-        forms = [check("shipment.v1", shipment) or _ends(own, shipment) for _, shipment in lot]
+        forms = [
+            check("shipment.v1", shipment) or issuable.ends(own, shipment) for _, shipment in lot
+        ]
         for (index, shipment), wrong in zip(lot, forms, strict=True):
             try:
                 prepared.append(_prepare_one(own, index, shipment, wrong, named, context))
@@ -214,21 +214,10 @@ def _prepare_one(
     disclosure = _disclose(sources) if sources else ""
     body = _body(own, shipment, named, context, disclosure)
     draft = Draft(CERTIFICATE.name, own.name, (Authority(shipment["to"]),), named.iat, body)
-    findings = judge_content(draft, context).findings or _added_sources(shipment)
-    if findings := findings or _implausible(own.config.policy, shipment):
+    findings = judge_content(draft, context).findings or issuable.added_sources(shipment)
+    if findings := findings or issuable.implausible(own.config.policy, shipment):
         raise RefusedError(findings)
     return _Prepared(index, shipment, draft, sources, disclosure)
-
-
-def _ends(own: OwnAuthority, shipment: Mapping[str, Any]) -> list[Finding]:
-    """KP-A-005, KP-A-004: from this node to one of its peers."""
-    if shipment.get("from", own.name) != own.name:
-        return [finding("KP-A-005", "/from", f"expected {own.name}, got {shipment['from']}")]
-    if shipment["to"] not in own.book.settings:
-        known = ", ".join(own.book.settings) or "none yet; see kpnode peer add"
-        detail = f"{shipment['to']} is no peer of this node (peers: {known})"
-        return [finding("KP-A-004", "/to", detail)]
-    return []
 
 
 _MEMBERS = (
@@ -269,34 +258,6 @@ def _disclose(sources: Sequence[Mapping[str, Any]]) -> str:
     return base64url.encode(strict_json.dumps({"salt": salt, "source_certificates": sources}))
 
 
-def _implausible(policy: Policy, shipment: Mapping[str, Any]) -> list[Finding]:
-    """KP-C-020: what a carat is worth, line by line."""
-    least, most = policy.least_usd_per_carat, policy.most_usd_per_carat
-    if least is None and most is None:
-        return []
-    found = []
-    for at, line in enumerate(shipment["lines"]):
-        carats, value = Decimal(line["carats"]), Decimal(line["value_usd"])
-        if (least is not None and value < least * carats) or (
-            most is not None and value > most * carats
-        ):
-            expected = f"US$ {least or 0} to {'any' if most is None else most} a carat"
-            detail = f"expected {expected}, got {value} for {carats}"
-            found.append(finding("KP-C-020", f"/lines/{at}/value_usd", detail))
-    return found
-
-
-def _added_sources(shipment: Mapping[str, Any]) -> list[Finding]:
-    """KP-C-015: the sources' carats add up to the total."""
-    sources = shipment.get("source_certificates", ())
-    added = sum((Decimal(source["carats"]) for source in sources), Decimal(0))
-    total = Decimal(shipment["totals"]["carats"])
-    if not sources or added == total:
-        return []
-    detail = f"sources add up to {added}, the shipment has {total}"
-    return [finding("KP-C-015", "/source_certificates", detail)]
-
-
 def _issue(
     tx: Transaction,
     own: OwnAuthority,
@@ -318,7 +279,7 @@ def _issue(
     drafted = drafts.among(tx, [item.draft.body["number"] for item in prepared])
     made, refused = _each(
         tx, own, prepared, context,
-        lambda item: _of_draft(tx, own, item, officer, drafted),
+        lambda item: issuable.of_draft(tx, own, item.shipment, officer, drafted),
         lambda run: _sign(tx, own, run, officer),
         progress,
         each=each,
@@ -354,7 +315,7 @@ def _each(
         good = []
         for item in run:
             findings = judge_with_ledger(item.draft, with_facts, PASSED).findings or (
-                _exceeded(item.sources, with_facts) or check(item)
+                issuable.exceeded(item.sources, with_facts) or check(item)
             )
             if findings:
                 refusals.append(_placed(findings, item.index, item.draft.body))
@@ -364,83 +325,6 @@ def _each(
             done += act(good)
         progress("signing", len(done) + len(refusals), len(prepared))
     return done, refusals
-
-
-def _of_draft(
-    tx: Transaction, own: OwnAuthority, item: _Prepared, officer: Officer, drafted: Set[str]
-) -> list[Finding]:
-    """KP-N-001 to KP-N-003: a draft of this number is open, and another officer's where it must be."""
-    number = item.draft.body["number"]
-    held = drafts.by_number(tx, number) if number in drafted else None
-    four_eyes = own.config.policy.four_eyes
-    if held is None:
-        detail = f"four eyes: {number} has no draft; see kpnode draft"
-        return [finding("KP-N-003", "/number", detail)] if four_eyes else []
-    if not held.open:
-        return [finding("KP-N-001", "/number", f"the draft of {number} is {held.state}")]
-    if held.shipment != item.shipment:
-        return [finding("KP-N-001", "/number", f"{number} is reserved for another shipment")]
-    if differing := _found_otherwise(own, held):
-        return differing
-    if four_eyes and (None in (held.officer, officer.officer) or _same(held, officer)):
-        detail = f"four eyes: drafted by {held.officer or 'nobody named'}, issued by {officer.officer or 'nobody named'}"
-        return [finding("KP-N-003", "/number", detail)]
-    return []
-
-
-def _found_otherwise(own: OwnAuthority, held: drafts.Draft) -> list[Finding]:
-    """KP-N-004: where the inspection before export found something else than the shipment says."""
-    policy, told = own.config.policy, held.shipment
-    limits = policy.tolerance_carats, policy.tolerance_usd
-    wrong = [
-        (name, f"{name}: drafted {told.get(name)}, found {found}")
-        for name, found in held.found.items()
-        if name != "seals_intact" and not within(told.get(name), found, *limits)
-    ]
-    if not held.found.get("seals_intact", True):
-        wrong.append(("seals_intact", "seals_intact: found broken"))
-    then = "; inspect again, or withdraw and draft what is there"
-    return [finding("KP-N-004", f"/{name}", detail + then) for name, detail in wrong]
-
-
-def _same(held: drafts.Draft, officer: Officer) -> bool:
-    """Whether two names are one officer's, however they are written."""
-    one, other = (
-        " ".join((name or "").casefold().split()) for name in (held.officer, officer.officer)
-    )
-    return one == other
-
-
-def _exceeded(sources: Sequence[Mapping[str, Any]], context: Context) -> list[Finding]:
-    """KP-C-019, KP-C-015: the sources came in here, and no more goes out of one than came in.
-
-    KP-W-001, KP-W-007: nor has their own participant warned of one, or called it not genuine.
-    """
-    assert context.facts is not None
-    found = []
-    taken: dict[str, Decimal] = {}
-    for at, source in enumerate(sources):
-        number = source["number"]
-        taken[number] = taken.get(number, Decimal(0)) + Decimal(source["carats"])
-        came_in = context.facts.came_in(number)
-        if came_in is None:
-            detail = f"{number} was not admitted here: confirm it, or record its paper (kpnode source admit)"
-            found.append(finding("KP-C-019", f"/source_certificates/{at}/number", detail))
-            continue
-        where = f"/source_certificates/{at}/number"
-        for alert in context.facts.alerts_on(number):
-            if alert.refuses:
-                detail = (
-                    f"{alert.iss} has alerted {alert.numbers}: {alert.subject} ({alert.doc_id})"
-                )
-                found.append(finding("KP-W-001", where, detail))
-        if context.facts.disowned(number):
-            found.append(finding("KP-W-007", where, f"its issuer has called {number} not genuine"))
-        left = came_in - context.facts.re_exported(number)
-        if taken[number] > left:
-            detail = f"{left} of {came_in} carats of {number} are left, got {taken[number]}; kpnode source adjust"
-            found.append(finding("KP-C-015", f"/source_certificates/{at}/carats", detail))
-    return found
 
 
 def _sign(
