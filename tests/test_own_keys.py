@@ -331,9 +331,11 @@ def test_what_is_under_way_is_made_anew_and_two_do_not_meet(
     state = ru.ledger.read(lambda tx: peers.state(tx, "EU-BE"))
     assert state is not None
     assert state.in_flight is None
+    files = sorted(ru.config.node.private_keys.iterdir())
     with pytest.raises(ConfigError) as changed:  # it still has the set of before
         own_keys.renew(ru, ["msg"], ru.now_s(), "planned", OFFICER)
     assert changed.value.code == "key-set-changed"
+    assert sorted(ru.config.node.private_keys.iterdir()) == files
     reread(ru)
     renew(ru, "log")
     with pytest.raises(ConfigError) as waits:

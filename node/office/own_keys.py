@@ -41,7 +41,8 @@ def renew(
         The set as it is published from now on.
 
     Raises:
-        ConfigError: ``no-reason``, or ``renewal-waits``: a role has a key that is not in use yet.
+        ConfigError: ``no-reason``; ``renewal-waits``: a role has a key that is not in use yet;
+            ``key-set-changed`` by somebody else meanwhile.
     """
     check_reason(because)
     for role in roles:
@@ -56,8 +57,9 @@ def renew(
         told = f"{', '.join(roles)} from {iso(begins_s)}: {because}"
         return _publish(own, [*_as_published(own), *made], "keys renew", told, officer)
     except BaseException:
-        if _published(own) == own.keys.as_json():  # nobody will ever hear of them
-            for jwk in made:
+        heard_of = {jwk["kid"] for jwk in _published(own)["keys"]}
+        for jwk in made:
+            if jwk["kid"] not in heard_of:
                 (folder / f"{jwk['kid']}.pem").unlink(missing_ok=True)
         raise
 
