@@ -48,6 +48,11 @@ async def exchange(ru: OwnAuthority, be: OwnAuthority) -> list[str | None]:
         return [(await deliver(ru, "EU-BE")).error, (await deliver(be, "RU")).error]
 
 
+def begin_successor(home: Path, clock: SetClock) -> None:
+    with open_node(home, clock=clock, alone=True) as own:
+        resume_log(own, "drill", Officer(), new_log=True)
+
+
 async def lose(homes: dict[str, Path], clock: SetClock, folder: Path, *, machine: bool) -> None:
     """RU issues 2, then 3 more that are lost with its disk; the database, or the whole machine, is
     put back as it was before those."""
@@ -255,8 +260,7 @@ class TestLostEntries:
             ru.ledger.write(lambda tx: peers.update(tx, "EU-BE", batch=batch))
             if before:  # one of them was offered, and is not acknowledged
                 assert Sender(ru).next_bundle(BE, heartbeat=False)
-        with open_node(homes["RU"], clock=clock, alone=True) as ru:
-            resume_log(ru, "drill", Officer(), new_log=True)
+        begin_successor(homes["RU"], clock)
 
         with pair(homes, clock) as (ru, be):
             async with listening(be):
@@ -270,8 +274,7 @@ class TestLostEntries:
     async def test_who_fetches_at_most_one_document_gets_the_announcement(
         self, homes: dict[str, Path], clock: SetClock
     ) -> None:
-        with open_node(homes["RU"], clock=clock, alone=True) as ru:
-            resume_log(ru, "drill", Officer(), new_log=True)
+        begin_successor(homes["RU"], clock)
         with pair(homes, clock) as (ru, be):
             issue(ru, shipments(), Officer())
             made = Sender(ru).pulled(BE, None, 1)
@@ -285,8 +288,7 @@ class TestLostEntries:
     async def test_who_fetches_from_a_newcomer_is_acknowledged_in_the_same_round(
         self, homes: dict[str, Path], clock: SetClock
     ) -> None:
-        with open_node(homes["RU"], clock=clock, alone=True) as ru:
-            resume_log(ru, "drill", Officer(), new_log=True)
+        begin_successor(homes["RU"], clock)
         with pair(homes, clock) as (ru, be):
             set_mode(ru, "EU-BE", "pull")
             issue(be, mined_here(), Officer())
