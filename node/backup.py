@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 from node import base64url
@@ -71,8 +72,9 @@ def make(own: OwnAuthority, target: Path, progress: Progress) -> Backup:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target.parent))
     if target.exists():
         raise ConfigError(f"{target} exists; give another name", code="file-exists")
-    fresh, database = target.with_name(target.name + ".new"), target.with_name(target.name + ".db")
-    try:
+    # In a folder of its own: no file of somebody else's has its names.
+    with TemporaryDirectory(prefix=".kpnode-backup-", dir=target.parent) as scratch:
+        fresh, database = Path(scratch) / "fresh.kpbackup", Path(scratch) / "node.db"
         own.ledger.read(lambda tx: copy(tx, database, lambda *at: progress("copying", *at)))
         with closing(Ledger(database)) as ledger:
             ring = ledger.read(lambda tx: keys_of_all_times(tx, own.config))
@@ -93,9 +95,6 @@ def make(own: OwnAuthority, target: Path, progress: Progress) -> Backup:
         sync(target.parent)
         with suppress(LedgerUnavailableError):  # the file counts all the same
             own.ledger.write(lambda tx: acts.note(tx, own.now_s(), "backup", str(target)))
-    finally:
-        for path in (fresh, database, *_beside(database)):
-            path.unlink(missing_ok=True)
     return about
 
 

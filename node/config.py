@@ -352,11 +352,15 @@ def check_url(url: str, sandbox: bool) -> None:
         raise ConfigError(f"{url}: production needs https", code="insecure-url")
     try:
         parts = urlsplit(url)
-        good = not url or (bool(parts.hostname) and parts.port != 0 and "\\" not in url)
+        good = not url or (
+            bool(parts.hostname) and parts.port != 0 and "\\" not in url and url.isascii()
+        )
     except ValueError:  # brackets, or a port, that are none
         good = False
     if not good:
-        raise ConfigError(f"{url!r:.200} is no address: expected https://HOST or https://HOST:PORT")
+        raise ConfigError(
+            f"{url!r:.200} is no address: expected https://HOST or https://HOST:PORT, in ASCII"
+        )
 
 
 def _node(home: Path, table: dict[str, Any]) -> NodeSettings:

@@ -57,6 +57,21 @@ class TestBundle:
         assert taken["receipt"] == str(wanted)
         assert wanted.read_bytes().count(b".") == 2
 
+    def test_a_bundle_is_never_overwritten_by_its_receipt(
+        self, ru: Path, be: Path, tmp_path: Path
+    ) -> None:
+        issued(ru)
+        file = tmp_path / "to-be.kpr"
+        result("--home", ru, "bundle", "export", "--peer", "EU-BE", file)
+        before = file.read_bytes()
+
+        told = errors("--home", be, "bundle", "import", file, "--receipt", file, code=1)
+        taken = result("--home", be, "bundle", "import", file)
+
+        assert told[0]["code"] == "file-exists"
+        assert taken["receipt"] == str(tmp_path / "to-be.kpr.kpr")
+        assert (taken["accepted"], file.read_bytes()) == (1, before)
+
     def test_a_receipt_that_cannot_be_written_is_had_by_importing_again(
         self, ru: Path, be: Path, tmp_path: Path
     ) -> None:

@@ -29,6 +29,7 @@ from node.ledger import (
     streams,
 )
 from node.ledger.audit import Audit, audit
+from node.ledger.copy import copy
 from node.ledger.database import NEWEST, Ledger, Transaction
 from node.ledger.migrations import migrations
 from node.ledger.rebuild import rebuild
@@ -146,6 +147,7 @@ def test_a_documents_bytes_are_never_changed(filled: OwnAuthority) -> None:
         ("UPDATE documents SET iss = 'EU-BE' WHERE idx = 2", "entry 2"),
         ("UPDATE documents SET iat = iat + 1 WHERE idx = 2", "entry 2"),
         ("UPDATE entries SET leaf = zeroblob(32) WHERE idx = 2", "entry 2"),
+        ("DELETE FROM documents WHERE idx = 2", "entry 2"),
         ("DELETE FROM entries WHERE idx = 1", "entry 1"),
         ("DELETE FROM entries WHERE idx = 4", "checkpoint of size 5"),
         ("UPDATE nodes SET hash = zeroblob(32) WHERE level = 1 AND idx = 1", "node 1/1"),
@@ -163,6 +165,27 @@ def test_a_change_behind_the_nodes_back_is_named(
 
     assert not found.ok
     assert any(named in problem for problem in found.problems), found.problems
+
+
+def test_a_damaged_page_is_named_though_no_document_stands_there(
+    filled: OwnAuthority, tmp_path: Path
+) -> None:
+    file = tmp_path / "copy.db"
+    filled.ledger.read(lambda tx: copy(tx, file, lambda *_: None))
+    with closing(sqlite3.connect(file)) as db:
+        (page,) = db.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'subscribers' AND type = 'table'"
+        ).fetchone()
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+    raw = bytearray(file.read_bytes())
+    raw[(page - 1) * size : (page - 1) * size + 8] = b"\xff" * 8
+    file.write_bytes(raw)
+
+    with closing(Ledger(file)) as ledger:
+        ring = {filled.name: filled.keys}
+        found = ledger.read(lambda tx: audit(tx, filled.checkpoints, ring, filled.crew))
+
+    assert [problem.split(":")[0] for problem in found.problems] == ["the database file"]
 
 
 def test_one_changed_byte_of_a_stored_document_is_named(filled: OwnAuthority) -> None:

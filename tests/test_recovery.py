@@ -455,6 +455,20 @@ class TestBackup:
 
         assert Path(json.loads(told.stdout)["former_ledger"]).exists()
 
+    def test_a_backup_touches_no_other_file_not_even_the_ledger_beside_it(
+        self, homes: dict[str, Path]
+    ) -> None:
+        data = homes["RU"] / "data"
+        beside = data / "node.new"
+        beside.write_text("somebody's")
+
+        kpnode("--home", str(homes["RU"]), "backup", str(data / "node"))
+
+        assert beside.read_text() == "somebody's"
+        assert (data / "node.db").exists()
+        assert not list(data.glob(".kpnode-*"))
+        kpnode("--home", str(homes["RU"]), "ledger", "verify")
+
     def test_a_node_in_use_is_not_replaced(self, homes: dict[str, Path], tmp_path: Path) -> None:
         file = tmp_path / "b"
         kpnode("--home", str(homes["RU"]), "backup", str(file))

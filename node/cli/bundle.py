@@ -76,7 +76,9 @@ def import_(output: Output, file: str, receipt: str | None) -> None:
     raw = read_file(file, MAX_BUNDLE_BYTES)
     if len(raw) > MAX_BUNDLE_BYTES:
         raise ProblemError("too-large", f"a bundle has at most {MAX_BUNDLE_BYTES} bytes")
-    path = Path(receipt) if receipt else Path("receipt.kpr" if file == "-" else file)
+    path = Path(receipt) if receipt else _beside(Path("receipt" if file == "-" else file))
+    if path.exists() and file != "-" and path.samefile(file):
+        raise NodeError(f"{path} is the bundle itself; give another --receipt", code="file-exists")
     with finishing(), open_node(output.home) as own:
         try:
             done = carry.take_in(own, raw)
@@ -85,7 +87,6 @@ def import_(output: Output, file: str, receipt: str | None) -> None:
                 raise _explained(problem) from None
             raise
         if done.answer is not None:
-            path = path if receipt else path.with_suffix(".kpr")
             try:
                 durable_file.write(path, done.answer)
             except OSError as error:
@@ -98,6 +99,12 @@ def import_(output: Output, file: str, receipt: str | None) -> None:
     _tell(output, done, path)
     if done.problem is not None:
         sys.exit(REFUSED)
+
+
+def _beside(bundle_file: Path) -> Path:
+    """Where the receipt for a bundle goes; never the bundle's own name."""
+    other = bundle_file.suffix != ".kpr"
+    return bundle_file.with_suffix(".kpr") if other else bundle_file.with_suffix(".kpr.kpr")
 
 
 def _tell(output: Output, done: Any, path: Path) -> None:

@@ -13,7 +13,7 @@ from node.errors import RefusedError
 from node.ids import Authority
 from node.jose.strict import doc_digest, parse
 from node.jose.verify import KeyRing, verify
-from node.ledger import entries
+from node.ledger import entries, streams
 from node.ledger.checkpoints import CheckpointKeeper, all_checkpoints
 from node.ledger.database import Transaction
 from node.ledger.entries import Entry
@@ -39,7 +39,6 @@ class Audit:
     root: bytes = tree.EMPTY_ROOT
     signatures: int = 0
     without_key: int = 0
-    erased: int = 0
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -75,6 +74,8 @@ def audit(
         progress: Called now and then.
     """
     result, size = Audit(), entries.size(tx)
+    if (damage := quick_check(tx)) is not None:
+        result.wrong(f"the database file: {damage}")
     crew.expect(size)
     documents = _Documents(result, ring, crew)
     edge, nodes = tree.Edge(), _Nodes(tx)
@@ -116,7 +117,7 @@ class _Documents:
 
     def check(self, entry: Entry) -> None:
         if entry.jws is None:
-            self._result.erased += 1
+            self._result.wrong(f"{_name(entry)}: its document is missing")
         elif entry.iss in self._ring:
             self._lot.append(entry)
         elif (wrong := _check_bytes(entry)) is not None:
@@ -254,6 +255,12 @@ def _check_streams(tx: Transaction, result: Audit) -> None:
             peer_before, place = peer, Place(position, bytes(head))
             if doc_id and place != before.then(base64url.decode(doc_id)):
                 result.wrong(f"{table} of {peer}: position {position} does not follow")
+    for peer, acknowledged in tx.execute("SELECT authority, acknowledged FROM peers").fetchall():
+        last = streams.sent_place(tx, peer)
+        if last is not None and last.position < acknowledged:
+            result.wrong(
+                f"stream_out of {peer}: ends at position {last.position}, {acknowledged} are acknowledged"
+            )
 
 
 def quick_check(tx: Transaction) -> str | None:

@@ -14,7 +14,7 @@ from node.log import tree
 @travels
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of the log. `jws` is None once a document was erased after retention."""
+    """One entry of the log. `jws` is None where the document is missing."""
 
     index: int
     doc_id: str

@@ -22,8 +22,7 @@ def rebuild(tx: Transaction, own: str) -> int:
         forget(tx)
     count = 0
     for entry in entries.walk(tx):
-        kind = KINDS[entry.typ]
-        if entry.jws is not None and kind.speaker:
+        if entry.jws is not None and (kind := KINDS[entry.typ]).speaker:
             claims = entries.claims(entry.jws)
             folding.enter(tx, [Logged(kind.name, entry.doc_id, claims, entry.index)], own)
             count += 1

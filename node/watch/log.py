@@ -36,7 +36,7 @@ def verified(own: OwnAuthority, progress: Progress) -> dict[str, Any]:
     """Every document, signature, tree node, checkpoint and stream of the ledger, verified.
 
     ``problems`` are what is wrong, in words; ``without_key`` counts documents of authorities whose
-    keys are not pinned, ``erased`` those whose bytes were erased.
+    keys are not pinned.
     """
     ring = own.ledger.read(lambda tx: keys_of_all_times(tx, own.config))
     ring[own.name] = own.keys
@@ -51,7 +51,6 @@ def verified(own: OwnAuthority, progress: Progress) -> dict[str, Any]:
         "root": base64url.encode(found.root),
         "signatures": found.signatures,
         "without_key": found.without_key,
-        "erased": found.erased,
         "problems": problems,
     }
 
